@@ -1,0 +1,1 @@
+"""Signal: fixed transforms, nothing learned."""

@@ -1,0 +1,1 @@
+"""Files: the only users of av and soundfile."""

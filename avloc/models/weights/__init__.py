@@ -1,0 +1,1 @@
+"""Weights: cards, store and importers."""

@@ -1,0 +1,67 @@
+"""What a media file contains, known before anything is decoded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from avloc.structures.prediction import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """Header facts of one audio stream; ``start`` and ``duration`` in seconds of the recording's clock."""
+
+    index: int
+    codec: str
+    sample_rate: int
+    n_channels: int
+    start: float
+    duration: float | None
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """Header facts of one video stream; ``frame_rate`` in Hz, sizes in pixels, times in seconds."""
+
+    index: int
+    codec: str
+    frame_rate: Fraction | None
+    width: int
+    height: int
+    start: float
+    duration: float | None
+    variable_rate: bool | None
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One media file with an id.
+
+    Time zero is the earliest presented timestamp of any used stream; ``start`` is that timestamp on the
+    container's own clock, in seconds. ``duration`` is the time from zero to the end of the longest used
+    stream, as the headers and packets say. ``warnings`` holds what opening noticed, such as
+    ``Reason.EXTENSION_MISMATCH``.
+    """
+
+    id: str
+    path: str
+    sha256: str | None
+    n_bytes: int | None
+    container: str | None
+    start: float | None
+    duration: float | None
+    streams: tuple[AudioInfo | VideoInfo, ...] = ()
+    extra: Mapping[str, str] | None = None
+    warnings: tuple[Reason, ...] = ()
+
+    @property
+    def audio(self) -> AudioInfo | None:
+        """The audio stream that is analysed, or None."""
+        return next((s for s in self.streams if isinstance(s, AudioInfo) and s.used), None)
+
+    @property
+    def video(self) -> VideoInfo | None:
+        """The video stream that is analysed, or None."""
+        return next((s for s in self.streams if isinstance(s, VideoInfo) and s.used), None)

@@ -1,0 +1,1 @@
+"""Partially forged corpora with exact truth."""

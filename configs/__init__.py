@@ -1,0 +1,1 @@
+"""Experiment configurations, found by name."""

@@ -1,0 +1,1 @@
+"""Bases that experiment files name."""

@@ -1,0 +1,53 @@
+"""Fixtures that every test may use: where real media and parity fixtures lie, and state that must not leak."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _beside_the_checkout(variable: str, folder: str) -> Path:
+    given = os.environ.get(variable)
+    found = Path(given) if given else ROOT.parent / "shared" / folder
+    if not found.is_dir():
+        pytest.skip(f"needs {variable}, or the folder {found.parent.name}/{folder or '.'} beside the checkout")
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared_media() -> Path:
+    """Folder of real recordings with its manifest.json."""
+    return _beside_the_checkout("AVLOC_TEST_MEDIA", "") / "media"
+
+
+@pytest.fixture(scope="session")
+def shared_corpus() -> Path:
+    """Folder of openly licensed speech and talking faces with its manifest.json."""
+    return _beside_the_checkout("AVLOC_TEST_MEDIA", "") / "corpus"
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """Folder of fixtures that the authors' own implementations made."""
+    return _beside_the_checkout("AVLOC_PARITY", "parity")
+
+
+@pytest.fixture(autouse=True)
+def global_state_stays_as_it_was() -> Iterator[None]:
+    """Fail a test that leaves a global seed or an environment variable changed."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is what is guarded
+    yield
+    after = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    changed = {k for k in environment.keys() | after.keys() if environment.get(k) != after.get(k)}
+    numpy_after = np.random.get_state()  # noqa: NPY002 - it is what is guarded
+    seeded = random.getstate() != python_state or not np.array_equal(numpy_after[1], numpy_state[1])
+    random.setstate(python_state)
+    np.random.set_state(numpy_state)  # noqa: NPY002 - it is what is guarded
+    assert not changed, f"the test left environment variables changed: {sorted(changed)}"
+    assert not seeded, "the test changed the global random state; use a local generator"
