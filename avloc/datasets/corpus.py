@@ -1,0 +1,150 @@
+"""Manifests of recordings: who speaks in a file, what it may be used for, and under which licence."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from avloc.errors import AnnotationError
+
+USES = ("train", "dev", "test", "any")
+NATURAL_KINDS = ("speech", "telephony_speech", "genuine_talking_face")
+SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recording of a manifest.
+
+    ``duration`` in seconds; ``pair_lag`` in seconds, how late this generated file is against its natural
+    twin ``natural_pair``; ``words`` holds (start_s, end_s, word). ``path`` is absolute.
+    """
+
+    id: str
+    path: Path
+    kind: str
+    identity: str
+    use: str
+    weights_ok: bool
+    duration: float
+    sha256: str
+    licence: str
+    generator: str | None = None
+    natural_pair: str | None = None
+    pair_lag: float = 0.0
+    words: tuple[tuple[float, float, str], ...] = ()
+
+    @property
+    def one_speaker(self) -> bool:
+        """The identity names one person, so that two files of it have the same voice."""
+        return not any(mark in self.identity for mark in SEVERAL_SPEAKERS)
+
+
+def read_manifest(path: str | Path) -> list[Entry]:
+    """Entries of one ``manifest.json``, in file order.
+
+    Parameters
+    ----------
+    path : str or Path
+        The manifest; the files that it names are relative to its folder.
+
+    Returns
+    -------
+    list of Entry
+        Unknown fields are ignored.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is not such a manifest, or an entry lacks ``id``, ``file``, ``kind``, ``use`` or ``licence_material``.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rows = document["entries"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AnnotationError(
+            f"{str(path)!r}: expected a JSON object with 'entries', got {error!r}"
+        ) from error
+    return [_entry(row, path, number) for number, row in enumerate(rows)]
+
+
+def _entry(row: dict, path: Path, number: int) -> Entry:
+    missing = [key for key in ("id", "file", "kind", "use", "licence_material") if not row.get(key)]
+    if missing:
+        raise AnnotationError(f"{str(path)!r}, entry {number} ({row.get('id')!r}): missing {missing}")
+    if row["use"] not in USES:
+        raise AnnotationError(
+            f"{str(path)!r}, entry {row['id']!r}: use must be one of {USES}, got {row['use']!r}"
+        )
+    return Entry(
+        id=row["id"],
+        path=(path.parent / row["file"]).resolve(),
+        kind=row["kind"],
+        identity=row.get("identity") or "unknown",
+        use=row["use"],
+        weights_ok=row.get("weights_ok") is True,
+        duration=float(row.get("duration_s") or 0.0),
+        sha256=row.get("sha256") or "",
+        licence=row["licence_material"],
+        generator=row.get("generator"),
+        natural_pair=row.get("natural_pair"),
+        pair_lag=float(row.get("pair_lag_ms") or 0.0) / 1000,
+        words=tuple((float(s), float(e), str(word)) for s, e, word in row.get("word_segments") or ()),
+    )
+
+
+def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:
+    """Entries of several manifests together, refused if a natural identity is in two uses.
+
+    Raises
+    ------
+    AnnotationError
+        If an id occurs twice or a natural identity is in more than one of train, dev and test.
+    """
+    entries = [entry for path in paths for entry in read_manifest(path)]
+    ids: set[str] = set()
+    use_of: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.id in ids:
+            raise AnnotationError(f"{str(entry.path)!r}: the id {entry.id!r} occurs twice in the manifests")
+        ids.add(entry.id)
+        if entry.kind in NATURAL_KINDS and entry.one_speaker:
+            first = use_of.setdefault(entry.identity, entry)
+            if first.use != entry.use:
+                raise AnnotationError(
+                    f"identity {entry.identity!r} is in two splits: {first.id!r} is {first.use}, {entry.id!r} is {entry.use}"
+                )
+    return entries
+
+
+def select_entries(
+    entries: Sequence[Entry], *, use: str, kinds: Sequence[str], weights_only: bool = True
+) -> list[Entry]:
+    """Entries of exactly one use and of the given kinds, in order.
+
+    Generated speech is left out where its voice belongs to a natural identity of another use, so that a set
+    made from the result shares no speaker with a set of another use.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        All entries of all manifests; the natural ones decide whose voice a generated one has.
+    use : str
+        ``"train"``, ``"dev"`` or ``"test"``.
+    kinds : sequence of str
+        Manifest kinds wanted.
+    weights_only : bool
+        Keep only what the licence allows for weights that are shipped.
+    """
+    if use not in USES[:3]:
+        raise ValueError(f"use must be one of {USES[:3]}, got {use!r}")
+    use_of = {e.identity: e.use for e in entries if e.kind in NATURAL_KINDS}
+    return [
+        entry
+        for entry in entries
+        if entry.use == use
+        and entry.kind in kinds
+        and (entry.weights_ok or not weights_only)
+        and (entry.kind in NATURAL_KINDS or use_of.get(entry.identity, use) == use)
+    ]

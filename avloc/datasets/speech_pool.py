@@ -1,0 +1,200 @@
+"""SpeechPool: decoded speech of one use in one memory-mapped file that all workers share."""
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avloc.datasets.corpus import Entry, read_manifests, select_entries
+from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
+
+SAMPLE_RATE = 16000
+VERSION = "3"  # part of the cache key: raise it when decoding or statistics change
+SPEECH_KINDS = ("speech", "telephony_speech")
+
+Reader = Callable[[Path], np.ndarray]
+
+
+class SpeechPool:
+    """Natural and generated speech of one use, decoded once to 16 kHz int16.
+
+    Index ``i`` names an entry everywhere: ``pool.entries[i]``, ``pool.read(i)``, ``pool.statistics[i]``.
+
+    Parameters
+    ----------
+    folder : Path
+        Cache folder that :meth:`build` filled.
+    entries : sequence of Entry
+        What the cache holds, in its order.
+    """
+
+    def __init__(self, folder: Path, entries: Sequence[Entry]) -> None:
+        self.folder = Path(folder)
+        self.entries = tuple(entries)
+        self.offsets = np.load(self.folder / "offsets.npy")
+        self.statistics = SpeechStatistics.load(self.folder / "statistics.npz")
+        self._samples = np.load(self.folder / "samples.npy", mmap_mode="r")
+        self.natural = np.array(
+            [i for i, e in enumerate(self.entries) if e.generator is None], dtype=np.int64
+        )
+        self.generated = np.array([i for i, e in enumerate(self.entries) if e.generator], dtype=np.int64)
+        self.by_identity: dict[str, tuple[int, ...]] = _group_by_identity(self.entries, self.natural)
+        index = {entry.id: i for i, entry in enumerate(self.entries)}
+        self.pairs = tuple(
+            (index[self.entries[i].natural_pair], int(i))
+            for i in self.generated
+            if self.entries[i].natural_pair in index
+        )
+        self._weights: dict[tuple, np.ndarray] = {}
+
+    def __getstate__(self) -> dict:
+        # A memory map pickles as a copy of the whole file; a spawned worker opens it again instead.
+        return {"folder": self.folder, "entries": self.entries}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(state["folder"], state["entries"])
+
+    @classmethod
+    def build(
+        cls,
+        manifests: Sequence[str | Path],
+        *,
+        use: str,
+        cache: str | Path,
+        weights_only: bool = True,
+        kinds: Sequence[str] = SPEECH_KINDS,
+        reader: Reader | None = None,
+    ) -> "SpeechPool":
+        """Open the pool of ``use``, decoding its recordings into ``cache`` if that has not been done.
+
+        Parameters
+        ----------
+        manifests : sequence of paths
+            ``manifest.json`` files.
+        use : str
+            ``"train"``, ``"dev"`` or ``"test"``; nothing of another use is ever read.
+        cache : str or Path
+            Folder for decoded samples; the content is keyed by the entries' hashes.
+        weights_only : bool
+            Only entries whose licence allows shipped weights.
+        kinds : sequence of str
+            Natural kinds; generated speech of the same use always comes along.
+        reader : callable or None
+            ``path -> (C, n) float32`` at 16 kHz; None decodes in the media worker.
+
+        Raises
+        ------
+        AnnotationError
+            If a manifest is wrong.
+        UnreadableMediaError
+            If a recording cannot be decoded.
+        ValueError
+            If nothing fits.
+        """
+        entries = select_entries(
+            read_manifests(manifests), use=use, kinds=(*kinds, "generated_speech"), weights_only=weights_only
+        )
+        if not entries:
+            raise ValueError(
+                f"no recording with use={use!r}, weights_only={weights_only}, kinds={tuple(kinds)}"
+            )
+        key = hashlib.sha256(
+            "\n".join([VERSION, *(f"{e.id} {e.sha256}" for e in entries)]).encode()
+        ).hexdigest()
+        folder = Path(cache) / f"speech-{use}-{key[:16]}"
+        if not (folder / "complete.json").exists():
+            _fill(folder, entries, reader or _read_through_worker)
+        return cls(folder, entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def n_samples(self, index: int) -> int:
+        """Length of entry ``index`` in samples."""
+        return int(self.offsets[index + 1] - self.offsets[index])
+
+    def read(self, index: int, start: int = 0, end: int | None = None) -> np.ndarray:
+        """Samples ``[start, end)`` of an entry; outside the recording they are zero.
+
+        Returns
+        -------
+        np.ndarray [shape=(end - start,), float32, range [-1, 1]]
+        """
+        n = self.n_samples(index)
+        end = n if end is None else end
+        first, last = min(max(start, 0), n), min(max(end, 0), n)
+        base = int(self.offsets[index])
+        inside = self._samples[base + first : base + last].astype(np.float32) / 32768
+        if first == start and last == end:
+            return inside
+        out = np.zeros(max(end - start, 0), dtype=np.float32)
+        out[first - start : first - start + len(inside)] = inside
+        return out
+
+    def draw(self, rng: np.random.Generator, candidates: np.ndarray | None = None) -> int:
+        """A random entry; an identity counts with the square root of its seconds.
+
+        So a reader of hours does not drown a hundred speakers of a minute each.
+        """
+        candidates = self.natural if candidates is None else candidates
+        key = (len(candidates), int(candidates[0]), int(candidates[-1]))
+        weights = self._weights.get(key)
+        if weights is None or len(weights) != len(candidates):
+            weights = self._weights[key] = np.cumsum(self._draw_weights(candidates))
+        return int(candidates[min(np.searchsorted(weights, rng.random() * weights[-1]), len(candidates) - 1)])
+
+    def _draw_weights(self, candidates: np.ndarray) -> np.ndarray:
+        seconds = np.array([self.n_samples(i) / SAMPLE_RATE for i in candidates])
+        total: dict[str, float] = defaultdict(float)
+        for i, length in zip(candidates, seconds, strict=True):
+            total[self.entries[i].identity] += length
+        return np.array(
+            [s / np.sqrt(total[self.entries[i].identity]) for i, s in zip(candidates, seconds, strict=True)]
+        )
+
+
+def _group_by_identity(entries: Sequence[Entry], natural: np.ndarray) -> dict[str, tuple[int, ...]]:
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i in natural:
+        if entries[i].one_speaker:
+            groups[entries[i].identity].append(int(i))
+    return {identity: tuple(members) for identity, members in groups.items()}
+
+
+def _read_through_worker(path: Path) -> np.ndarray:
+    from avloc.media.decode import read_audio
+
+    return read_audio(path, sample_rate=SAMPLE_RATE)
+
+
+def _fill(folder: Path, entries: Sequence[Entry], reader: Reader) -> None:
+    """Decode all entries; the folder counts only once ``complete.json`` is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = folder / f"samples.{os.getpid()}.raw"
+    offsets, statistics = [0], []
+    with raw.open("wb") as stream:
+        for entry in entries:
+            channels = np.nan_to_num(np.asarray(reader(entry.path), dtype=np.float32))
+            loudest = channels[np.argmax((channels**2).mean(axis=1))]
+            samples = np.clip(np.round(loudest * 32768), -32768, 32767).astype(np.int16)
+            samples.tofile(stream)
+            offsets.append(offsets[-1] + len(samples))
+            statistics.append(measure_speech(samples.astype(np.float32) / 32768))
+    _raw_to_npy(raw, folder / "samples.npy", offsets[-1])
+    np.save(folder / "offsets.npy", np.array(offsets, dtype=np.int64))
+    SpeechStatistics.stack(statistics).save(folder / "statistics.npz")
+    (folder / "complete.json").write_text(json.dumps({"n": len(entries), "samples": offsets[-1]}) + "\n")
+
+
+def _raw_to_npy(raw: Path, target: Path, n_samples: int) -> None:
+    part = target.with_name(f"{raw.stem}.part.npy")
+    out = np.lib.format.open_memmap(part, mode="w+", dtype=np.int16, shape=(n_samples,))
+    out[:] = np.memmap(raw, dtype=np.int16, mode="r", shape=(n_samples,))
+    out.flush()
+    del out
+    os.replace(part, target)
+    raw.unlink()
