@@ -1,0 +1,209 @@
+"""Whisper's encoder: the open recogniser whose middle layers tell what is said and by whom.
+
+A plain re-implementation that reads the published weights through ``avloc.models.weights.whisper_openai`` and
+``whisper_ctranslate2``. The module names are those of the published state dict without its prefix
+``encoder.``, so that a checkpoint loads without renaming. It is a part of ``encoders/two_stem.py``, not a
+registered encoder itself.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from avloc.errors import CheckpointError
+
+N_POSITIONS = 1500  # rows of the position table of every published size: 30 s at 50 Hz
+
+
+def sinusoid_positions(n_positions: int, width: int) -> Tensor:
+    """Make Whisper's position table.
+
+    Row t is ``[sin(t w), cos(t w)]`` with ``w_k = exp(-k ln(10000) / (width / 2 - 1))``: the sines come
+    first, and the exponent reaches 1 at the last column, unlike in the interleaved table of the original
+    transformer.
+
+    Parameters
+    ----------
+    n_positions : int [> 0]
+        Number of rows.
+    width : int [even, >= 4]
+        Number of columns.
+
+    Returns
+    -------
+    Tensor [shape=(n_positions, width), float32]
+        The table.
+    """
+    if width < 4 or width % 2:
+        raise ValueError(f"width must be even and at least 4, got {width}")
+    half = width // 2
+    frequency = torch.exp(-math.log(10000.0) / (half - 1) * torch.arange(half, dtype=torch.float32))
+    angle = torch.arange(n_positions, dtype=torch.float32)[:, None] * frequency[None, :]
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, *, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        q, k, v = (
+            rearrange(project(x), "b t (h d) -> b h t d", h=self.n_heads)
+            for project in (self.query, self.key, self.value)
+        )
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, T, d)
+        return self.out(rearrange(attended, "b h t d -> b t (h d)"))
+
+
+class _Block(nn.Module):
+    def __init__(self, *, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.attn = _SelfAttention(width=width, n_heads=n_heads)
+        self.attn_ln = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp_ln = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = x + self.attn(self.attn_ln(x), mask)
+        return x + self.mlp(self.mlp_ln(x))
+
+
+class WhisperEncoder(nn.Module):
+    """Whisper's encoder, whole or cut after a middle block.
+
+    Parameters
+    ----------
+    width : int
+        Channels of every block: 384 (tiny), 512 (base), 768 (small).
+    n_layers : int [>= 0]
+        Blocks to keep. Fewer than the checkpoint has cut it after the last kept one.
+    n_heads : int
+        Attention heads; ``width / 64`` in every published size.
+    n_mels : int
+        Mel bands of the input.
+    final_norm : bool
+        Have ``ln_post`` and give its output too, which is what the recogniser's decoder reads. It is
+        meaningful only if every block of the checkpoint is kept.
+
+    References
+    ----------
+    .. [1] Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", ICML 2023.
+    """
+
+    def __init__(
+        self, *, width: int, n_layers: int, n_heads: int, n_mels: int = 80, final_norm: bool = False
+    ) -> None:
+        super().__init__()
+        if width % n_heads:
+            raise ValueError(f"width must be a multiple of n_heads, got {width} and {n_heads}")
+        self.width = width
+        self.conv1 = nn.Conv1d(n_mels, width, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
+        # Not trained and the same for every checkpoint of this width, so it is neither a parameter nor saved.
+        positions = sinusoid_positions(N_POSITIONS, width)
+        self.register_buffer("positional_embedding", positions, persistent=False)
+        self.blocks = nn.ModuleList(_Block(width=width, n_heads=n_heads) for _ in range(n_layers))
+        self.ln_post = nn.LayerNorm(width) if final_norm else None
+
+    def embed(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the input of the first block, convolutions and positions applied.
+
+        Parameters
+        ----------
+        mel : Tensor [shape=(B, n_mels, 2 T), T <= 1500]
+            Log-mel spectrogram at 100 Hz, as ``avloc.features.audio.whisper_mel`` makes it.
+        mask : Tensor [shape=(B, T), bool], optional
+            Real frames at 50 Hz; what the others hold counts as the zeros that the convolutions pad with.
+
+        Returns
+        -------
+        Tensor [shape=(B, T, width)]
+            One vector per 20 ms.
+
+        Raises
+        ------
+        ValueError
+            If the input is longer than the 30 s of the position table.
+        """
+        if mel.shape[2] > 2 * N_POSITIONS:
+            raise ValueError(f"mel must be at most {2 * N_POSITIONS} frames long, got {mel.shape[2]}")
+        if mask is None:
+            x = F.gelu(self.conv1(mel))
+        else:
+            # Masked before both convolutions: the bias of the first one makes something of nothing.
+            real = mask.repeat_interleave(2, dim=1)[:, None]  # (B, 1, 2 T)
+            x = F.gelu(self.conv1(mel.masked_fill(~real, 0.0))).masked_fill(~real, 0.0)
+        x = F.gelu(self.conv2(x))  # (B, C, T)
+        return x.transpose(1, 2) + self.positional_embedding[: x.shape[2]]
+
+    def forward(self, mel: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """Return the residual stream after each kept block.
+
+        Parameters
+        ----------
+        mel : Tensor [shape=(B, n_mels, 2 T), T <= 1500]
+            Log-mel spectrogram at 100 Hz. A piece of 6.4 s is (B, 80, 640).
+        mask : Tensor [shape=(B, T), bool], optional
+            Real frames at 50 Hz. The others are set to what the convolutions pad with and are never attended
+            to, so a masked tail gives the same as a shorter input.
+
+        Returns
+        -------
+        list of Tensor [shape=(B, T, width) each, 50 Hz]
+            One per block, then, with ``final_norm``, the normalised last one. Masked frames hold finite
+            rubbish.
+
+        Raises
+        ------
+        ValueError
+            If the input is longer than the 30 s of the position table.
+        """
+        x = self.embed(mel, mask)
+        # A row without any real frame would be all minus infinity; it reads itself, and the caller masks it.
+        attended = (
+            None if mask is None else (mask | ~mask.any(1, keepdim=True))[:, None, None]
+        )  # (B, 1, 1, T)
+        hidden = []
+        for block in self.blocks:
+            x = block(x, attended)
+            hidden.append(x)
+        if self.ln_post is not None:
+            hidden.append(self.ln_post(x))
+        return hidden
+
+    def load_published(self, state: dict[str, Tensor]) -> None:
+        """Load the encoder's part of a published state dict; blocks that are cut off are left out.
+
+        Parameters
+        ----------
+        state : dict of str to Tensor
+            Names as published by OpenAI, with or without the prefix ``encoder.``, as the readers of
+            ``avloc.models.weights`` give them.
+
+        Raises
+        ------
+        CheckpointError
+            If an entry is missing, has another shape, or fewer blocks are stored than kept.
+        """
+        plain = {key.removeprefix("encoder."): value for key, value in state.items()}
+        own = self.state_dict()
+        missing = sorted(own.keys() - plain.keys())
+        if missing:
+            raise CheckpointError(
+                f"a Whisper encoder with {len(self.blocks)} blocks has {len(own)} entries, of which the state "
+                f"dict lacks {len(missing)}, first {missing[0]!r}"
+            )
+        for key, value in own.items():
+            got = tuple(plain[key].shape)
+            if got != tuple(value.shape):
+                expected = tuple(value.shape)
+                raise CheckpointError(f"{key!r} must have shape {expected} for width {self.width}, got {got}")
+        self.load_state_dict({key: plain[key].to(value.dtype) for key, value in own.items()})
