@@ -1,0 +1,179 @@
+"""The default audio encoder: a recogniser's middle layers and log spectra of full bandwidth, on one 25 Hz grid.
+
+The recogniser hears what is said and by whom; the log spectra show how it was recorded and coded. Either alone finds
+less than both.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avloc.models.encoders.whisper import WhisperEncoder
+from avloc.models.temporal import ConvBlock, masked
+from avloc.registry import ENCODERS
+
+PIECE_FRAMES = 160  # 6.4 s: the recogniser reads pieces of this length
+PIECE_HOP = 120  # 4.8 s
+OVERLAP = PIECE_FRAMES - PIECE_HOP
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPieces:
+    """What the recogniser made of the pieces of a window, (B, P, 160, C); neighbouring windows share pieces."""
+
+    states: Tensor
+
+
+class LogSpectraStem(nn.Module):
+    """Convolutions over frequency and time from 100 Hz log spectra to 25 Hz features.
+
+    Parameters
+    ----------
+    channels : int
+        Output channels.
+    widths : tuple of int
+        Channels of the three two-dimensional convolutions.
+    n_mels : int
+        Bands of the input.
+    n_blocks : int
+        Convolution blocks at 25 Hz.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        widths: tuple[int, int, int] = (32, 48, 64),
+        n_mels: int = 80,
+        n_blocks: int = 2,
+    ) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.convs = nn.ModuleList(
+            (
+                nn.Conv2d(2, first, (5, 3), stride=(2, 1), padding=(2, 1)),
+                nn.Conv2d(first, second, (3, 4), stride=(2, 2), padding=(1, 1)),
+                nn.Conv2d(second, third, (3, 4), stride=(2, 2), padding=(1, 1)),
+            )
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
+        n_bands = n_mels
+        for _ in self.convs:
+            n_bands = (n_bands + 1) // 2
+        self.project = nn.Conv1d(third * n_bands, channels, 1)
+        self.blocks = nn.ModuleList(ConvBlock(channels, kernel=7) for _ in range(n_blocks))
+
+    def forward(self, spectra: Tensor, mask: Tensor) -> Tensor:
+        """(B, 2, M, 4T) log spectra and band mask to (B, C, T)."""
+        x = spectra
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            real = torch.repeat_interleave(mask, x.shape[3] // mask.shape[1], dim=1)
+            x = functional.gelu(norm(conv(x * real[:, None, None].to(x.dtype))))
+        x = masked(self.project(x.flatten(1, 2)), mask)
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
+
+
+@ENCODERS.register_module()
+class TwoStemEncoder(nn.Module):
+    """Whisper's encoder cut after a middle block, beside log spectra.
+
+    Parameters
+    ----------
+    width, n_layers, n_heads : int
+        Size of the recogniser's part: tiny is 384 and 6 heads; blocks kept.
+    recogniser_channels : int
+        Channels of the recogniser's share of the embedding: the first ones, the only ones that are compared
+        with the picture.
+    spectral_channels : int
+        Channels of the log spectra's share.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        ``("whisper_mel", "log_mel")``: (B, P, 80, 640) and (B, 2, 80, 4T).
+    """
+
+    inputs = ("whisper_mel", "log_mel")
+    frame_rate = Fraction(25)
+
+    def __init__(
+        self,
+        *,
+        width: int = 384,
+        n_layers: int = 3,
+        n_heads: int = 6,
+        recogniser_channels: int = 128,
+        spectral_channels: int = 128,
+    ) -> None:
+        super().__init__()
+        self.out_channels = recogniser_channels + spectral_channels
+        self.sync_channels = recogniser_channels
+        self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, final_norm=False)
+        # Some dimensions of the residual stream are hundreds of times larger than others: each is standardised
+        # with constants of the training data.
+        self.register_buffer("state_mean", torch.zeros(n_layers, width))
+        self.register_buffer("state_scale", torch.ones(n_layers, width))
+        self.layer_mix = nn.Parameter(torch.zeros(n_layers))
+        self.project = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, recogniser_channels), nn.GELU(), nn.Dropout(0.1)
+        )
+        self.recogniser_block = ConvBlock(recogniser_channels, kernel=5)
+        self.spectral = LogSpectraStem(channels=spectral_channels)
+
+    def hidden_states(self, pieces: Tensor, mask: Tensor | None = None) -> Tensor:
+        """All kept layers of (N, 80, 640) pieces, averaged to 25 Hz: (layers, N, 160, width).
+
+        ``mask`` (N, 160) names the real frames; None: all.
+        """
+        real = None if mask is None else torch.repeat_interleave(mask, 2, dim=1)
+        hidden = torch.stack(self.recogniser(pieces, mask=real))  # (layers, N, 320, C)
+        return (hidden[:, :, 0::2] + hidden[:, :, 1::2]) / 2
+
+    def encode_pieces(self, pieces: Tensor, mask: Tensor) -> Tensor:
+        """Standardised mix of the layers for (N, 80, 640) pieces with real frames (N, 160): (N, 160, width)."""
+        hidden = self.hidden_states(pieces, None if bool(mask.all()) else mask)
+        standard = (hidden - self.state_mean[:, None, None]) * self.state_scale[:, None, None]
+        return torch.einsum("lntc,l->ntc", standard, self.layer_mix.softmax(0))
+
+    def forward(self, inputs: tuple[Tensor | EncodedPieces, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding (B, C, T) of a window and its mask (B, T); T = 160 + 120 (P - 1)."""
+        pieces, spectra = inputs
+        if not isinstance(pieces, EncodedPieces):
+            n_rows, n_pieces = pieces.shape[:2]
+            piece_mask = mask.unfold(1, PIECE_FRAMES, PIECE_HOP)  # (B, P, 160)
+            states = self.encode_pieces(pieces.flatten(0, 1), piece_mask.flatten(0, 1))
+            pieces = EncodedPieces(states.unflatten(0, (n_rows, n_pieces)))
+        heard = self.project(join_pieces(pieces.states, mask.shape[1])).transpose(1, 2)  # (B, C, T)
+        heard = self.recogniser_block(masked(heard, mask), mask)
+        return torch.cat((heard, self.spectral(spectra, mask)), dim=1), mask
+
+
+def join_pieces(states: Tensor, n_frames: int) -> Tensor:
+    """Cross-fade overlapping pieces (B, P, 160, C) on the 25 Hz grid: (B, T, C).
+
+    ::
+
+        piece 0  ##########\\
+        piece 1           \\############/      40 frames of overlap; a piece is least sure at its edges
+    """
+    n_pieces = states.shape[1]
+    if n_frames != PIECE_FRAMES + PIECE_HOP * (n_pieces - 1):
+        raise ValueError(
+            f"{n_pieces} pieces make {PIECE_FRAMES + PIECE_HOP * (n_pieces - 1)} frames, not {n_frames}"
+        )
+    ramp = (torch.arange(OVERLAP, device=states.device, dtype=states.dtype) + 0.5) / OVERLAP
+    joined = states.new_zeros(states.shape[0], n_frames, states.shape[3])
+    for piece in range(n_pieces):
+        weight = states.new_ones(PIECE_FRAMES)
+        if piece > 0:
+            weight[:OVERLAP] = ramp
+        if piece < n_pieces - 1:
+            weight[-OVERLAP:] = ramp.flip(0)
+        start = piece * PIECE_HOP
+        joined[:, start : start + PIECE_FRAMES] += states[:, piece] * weight[:, None]
+    return joined
