@@ -41,6 +41,10 @@ class AnnotationError(AvlocError):
     """A data set file does not hold what its format promises; the message names file and key."""
 
 
+class SchemaError(AvlocError, ValueError):
+    """A result document is of a newer schema, or lacks what its schema promises; the message names the key."""
+
+
 class ConfigError(AvlocError):
     """A configuration has an unknown key or a wrong value; the message names the key path."""
 

@@ -1,1 +1,1 @@
-"""Output."""
+"""What avloc says about a recording, written down."""

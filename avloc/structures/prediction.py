@@ -174,14 +174,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What made a prediction: no clock time, no host name."""
+    """What made a prediction: no clock time, no host name. ``device`` is the kind (``"cpu"``) or None."""
 
     model: str
     model_sha256: str
     network: str
     version: str
     kernels: str
-    device: str
+    device: str | None
     calibration: str | None = None
 
 
