@@ -1,0 +1,223 @@
+"""The ways in which the sound of a span is forged: each makes the material that goes into a host."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from avloc.datasets.speech_pool import SpeechPool
+from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
+from avloc.synth.matching import Sound, fit_to_host, rms
+from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
+from avloc.synth.source_filter import draw_source_filter, source_filter
+from avloc.synth.spans import choose_span, frame_envelope
+from avloc.synth.splice import MARGIN
+
+CONTEXT = 800  # samples beyond the margin that a resynthesis sees and that are cut off again
+PAIR_SEARCH = 240  # samples, 15 ms: how far the lag of a pair may differ from the manifest's
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The part of a recording that an item is made of.
+
+    ``samples`` (n,) is ``pool.read(index, start, start + n)``; ``envelope`` its RMS per 10 ms.
+    """
+
+    pool: SpeechPool
+    index: int
+    start: int
+    samples: np.ndarray
+    envelope: np.ndarray
+    sound: Sound
+
+    @classmethod
+    def cut(cls, pool: SpeechPool, index: int, start: int, end: int) -> "Host":
+        """Take samples ``[start, end)`` of entry ``index``."""
+        samples = pool.read(index, start, end)
+        return cls(pool, index, start, samples, frame_envelope(samples), Sound.of(pool.statistics, index))
+
+    def around(self, first: int, last: int, extra: int) -> np.ndarray:
+        """Read samples ``[first - extra, last + extra)``, beyond the cut too where the recording has them."""
+        return self.pool.read(self.index, self.start + first - extra, self.start + last + extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What goes in: ``samples`` with ``MARGIN`` more at each end, and where it came from."""
+
+    samples: np.ndarray
+    source: int
+    like_host: bool  # the same words at the same times: fades keep amplitude, not power
+    parameters: Mapping = field(default_factory=dict)
+
+
+Maker = Callable[[np.random.Generator, Host, int, int], Material | None]
+
+
+def _resynthesis(make: Callable[[np.random.Generator, np.ndarray, Host], tuple[np.ndarray, dict]]) -> Maker:
+    """Maker that turns the span itself, with some context, into new samples of about the same length."""
+
+    def maker(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+        original = host.around(first, last, MARGIN + CONTEXT)
+        made, parameters = make(rng, original, host)
+        cut = CONTEXT * len(made) // len(original)
+        made = made[cut : len(made) - cut]
+        gain = rms(original) / rms(made) * 10 ** (rng.normal(0, 0.5) / 20)
+        rumble = host.around(first, first + len(made) - 2 * MARGIN, MARGIN)
+        fitted = fit_to_host(rng, made, rumble, host.sound, None, gain=gain)
+        return Material(fitted, host.index, True, parameters)
+
+    return maker
+
+
+def _griffin_lim(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+    parameters = draw_griffin_lim(rng)
+    return griffin_lim(rng, samples, **parameters), parameters
+
+
+def _source_filter(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+    parameters = draw_source_filter(rng)
+    return source_filter(rng, samples, **parameters), parameters
+
+
+def _pitch_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+    n_fft = int(rng.choice([512, 768, 1024]))
+    hop = n_fft // int(rng.choice([4, 4, 8]))
+    if rng.random() < 0.6:
+        semitones = float(rng.choice([-1, 1]) * rng.uniform(0.7, 4))
+        made = shift_pitch(samples, semitones, n_fft=n_fft, hop=hop)
+        return made, {"semitones": semitones, "n_fft": n_fft, "hop": hop}
+    factor = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.06, 0.3)))
+    return stretch(samples, factor, n_fft=n_fft, hop=hop), {"stretch": factor, "n_fft": n_fft, "hop": hop}
+
+
+def _formant_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+    factor = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.07, 0.25)))
+    order = int(rng.integers(24, 41))
+    return shift_formants(samples, factor, order=order), {"formant_factor": factor, "order": order}
+
+
+def insert_other(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+    """Words of another speaker of the same use."""
+    identity = host.pool.entries[host.index].identity
+    source = _draw_source(rng, host, host.pool.natural, lambda i: host.pool.entries[i].identity != identity)
+    return None if source is None else _insertion(rng, host, source, first, last)
+
+
+def insert_same(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+    """Other words of the same speaker: of another recording, or of another place in this one."""
+    members = host.pool.by_identity.get(host.pool.entries[host.index].identity, (host.index,))
+    others = np.array([i for i in members if i != host.index], dtype=np.int64)
+    source = host.index
+    if len(others) and rng.random() < 0.85:
+        drawn = _draw_source(rng, host, others, lambda i: True)
+        source = host.index if drawn is None else drawn
+    away = (host.start + first, host.start + last) if source == host.index else None
+    return _insertion(rng, host, source, first, last, away=away)
+
+
+def insert_generated(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+    """Words that a neural synthesizer or vocoder spoke, of any sentence and voice of the same use."""
+    if not len(host.pool.generated):
+        return None
+    source = _draw_source(rng, host, host.pool.generated, lambda i: True)
+    return None if source is None else _insertion(rng, host, source, first, last)
+
+
+def neural_pair(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+    """The same words at the same times from the neural twin of the host."""
+    twins = [fake for natural, fake in host.pool.pairs if natural == host.index]
+    if not twins:
+        return None
+    source = int(rng.choice(twins))
+    lag = round(host.pool.entries[source].pair_lag * 16000)
+    original = host.around(first, last, MARGIN)
+    wide = host.pool.read(
+        source,
+        host.start + first - MARGIN + lag - PAIR_SEARCH,
+        host.start + last + MARGIN + lag + PAIR_SEARCH,
+    )
+    shift = _best_shift(original, wide)
+    twin = wide[shift : shift + len(original)]
+    if rms(twin) < 0.1 * host.sound.threshold:
+        return None
+    gain = rms(original) / rms(twin) * 10 ** (rng.normal(0, 0.5) / 20)
+    fitted = fit_to_host(rng, twin, original, host.sound, None, gain=gain)
+    parameters = {
+        "lag_s": (lag + shift - PAIR_SEARCH) / 16000,
+        "generator": host.pool.entries[source].generator,
+    }
+    return Material(fitted, source, True, parameters)
+
+
+def _best_shift(original: np.ndarray, wide: np.ndarray) -> int:
+    """Offset in ``wide`` at which it agrees best with ``original``; the middle where nothing agrees."""
+    n = len(original) + len(wide)
+    size = 1 << (n - 1).bit_length()
+    spectrum = np.conj(np.fft.rfft(original, size)) * np.fft.rfft(wide, size)
+    correlation = np.fft.irfft(spectrum, size)[: len(wide) - len(original) + 1]
+    best = int(correlation.argmax())
+    energy = rms(original) * rms(wide[best : best + len(original)]) * len(original)
+    return best if correlation[best] > 0.25 * energy else PAIR_SEARCH
+
+
+def _draw_source(
+    rng: np.random.Generator, host: Host, candidates: np.ndarray, fits: Callable[[int], bool]
+) -> int | None:
+    """Draw an entry whose band is as wide as the host's, so that a missing top does not mark the splice."""
+    fallback = None
+    for _ in range(12):
+        i = host.pool.draw(rng, candidates)
+        if not fits(i):
+            continue
+        if host.pool.statistics.bandwidth_hz[i] >= host.sound.bandwidth_hz - 400:
+            return i
+        fallback = i
+    return fallback if rng.random() < 0.2 else None
+
+
+def _insertion(
+    rng: np.random.Generator,
+    host: Host,
+    source: int,
+    first: int,
+    last: int,
+    away: tuple[int, int] | None = None,
+) -> Material | None:
+    """Words of entry ``source``, about as long as the span, matched to the host."""
+    n = host.pool.n_samples(source)
+    length = last - first
+    if n < length + 4 * MARGIN:
+        return None
+    begin = int(rng.integers(0, max(n - length - 8000, 0) + 1))
+    slice_end = min(n, begin + length + 16000)
+    envelope = frame_envelope(host.pool.read(source, begin, slice_end))
+    sound = Sound.of(host.pool.statistics, source)
+    bounds = (2 * MARGIN, slice_end - begin - 2 * MARGIN)
+    span = choose_span(rng, envelope, sound.threshold, bounds=bounds, length=length)
+    if span is None:
+        return None
+    start, end = begin + span[0], begin + span[1]
+    if away and start < away[1] + 1600 and end > away[0] - 1600:
+        return None
+    samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
+    strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
+    gain = 10 ** (rng.normal(0, 1.5) / 20)
+    rumble = host.around(first, first + end - start, MARGIN)
+    fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
+    parameters = {"source_start_s": start / 16000, "tilt_strength": strength, "gain": gain}
+    return Material(fitted, source, False, parameters)
+
+
+AUDIO_FAMILIES: dict[str, Maker] = {
+    "insert_other": insert_other,
+    "insert_same": insert_same,
+    "insert_tts": insert_generated,
+    "neural_pair": neural_pair,
+    "vocoder_griffin_lim": _resynthesis(_griffin_lim),
+    "vocoder_source_filter": _resynthesis(_source_filter),
+    "pitch_shift": _resynthesis(_pitch_shift),
+    "formant_shift": _resynthesis(_formant_shift),
+}
+"""Name of each family of forged sound and what makes its material."""

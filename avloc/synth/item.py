@@ -1,0 +1,47 @@
+"""Item: one made recording with its exact truth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from avloc.structures import Timeline
+
+SAMPLE_RATE = 16000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A genuine or partially forged recording.
+
+    Parameters
+    ----------
+    waveform : np.ndarray [shape=(1, N), float32, range [-1, 1]] or None
+        Sound at ``sample_rate``; its values are those of 16-bit samples.
+    audio, visual : Timeline [s]
+        What was forged in each stream, exact to a sample and a frame; empty for a genuine recording.
+    family : str
+        How it was forged, or ``"genuine"``.
+    attributes : mapping
+        Ids and identities of the sources, the drawn parameters of each segment. JSON values only.
+    mouth : np.ndarray [shape=(T, 96, 96), uint8] or None
+        Mouth crops on the 25 Hz grid.
+    present : np.ndarray [shape=(T,), bool] or None
+        Whether a face was there.
+    """
+
+    waveform: np.ndarray | None
+    sample_rate: int
+    audio: Timeline
+    visual: Timeline
+    family: str
+    attributes: Mapping = field(default_factory=dict)
+    mouth: np.ndarray | None = None
+    present: np.ndarray | None = None
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds, of the sound where there is sound."""
+        if self.waveform is not None:
+            return self.waveform.shape[1] / self.sample_rate
+        return len(self.mouth) / 25 if self.mouth is not None else 0.0
