@@ -198,8 +198,8 @@ class WhisperEncoder(nn.Module):
         missing = sorted(own.keys() - plain.keys())
         if missing:
             raise CheckpointError(
-                f"a Whisper encoder with {len(self.blocks)} blocks has {len(own)} entries, of which the state "
-                f"dict lacks {len(missing)}, first {missing[0]!r}"
+                f"a Whisper encoder with {len(self.blocks)} blocks has {len(own)} entries, of which the "
+                f"state dict lacks {len(missing)}, first {missing[0]!r}"
             )
         for key, value in own.items():
             got = tuple(plain[key].shape)

@@ -146,9 +146,10 @@ def _read_table(reader: _Reader) -> dict[str, _Variable]:
     for i in range(n_variables):
         name = reader.name(f"the name of variable {i}")
         table[name] = reader.variable(f"variable {name!r}")
-    for i in range(reader.number("I", "the number of aliases") if table else 0):
-        if i >= MAX_VARIABLES:
-            raise reader.fail(f"promises more than {MAX_VARIABLES} aliases")
+    n_aliases = reader.number("I", "the number of aliases")
+    if n_aliases > MAX_VARIABLES:
+        raise reader.fail(f"promises {n_aliases} aliases; at most {MAX_VARIABLES} are read")
+    for i in range(n_aliases):
         alias = reader.name(f"the name of alias {i}")
         target = reader.name(f"the target of alias {alias!r}")
         if target not in table:
