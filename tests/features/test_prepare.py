@@ -1,0 +1,69 @@
+"""The dispatch: shapes, per-piece and per-row rules, refusals."""
+
+import pytest
+import torch
+
+from avloc.features.audio import PIECE_SAMPLES, log_mel, whisper_mel
+from avloc.features.prepare import prepare
+
+
+def noise(n_rows: int, n_frames: int) -> torch.Tensor:
+    return 0.1 * torch.randn(n_rows, n_frames * 640, generator=torch.Generator().manual_seed(0))
+
+
+def test_inputs_come_in_the_order_in_which_they_are_named():
+    waveform, mouth = noise(2, 280), torch.zeros(2, 280, 96, 96, dtype=torch.uint8)
+    mel, crops, pieces = prepare(("log_mel", "mouth96_box", "whisper_mel"), waveform=waveform, mouth=mouth)
+    assert (
+        mel.shape == (2, 2, 80, 1120) and crops.shape == (2, 280, 96, 96) and pieces.shape == (2, 2, 80, 640)
+    )
+    assert all(tensor.dtype == torch.float32 for tensor in (mel, crops, pieces))
+    assert prepare(()) == ()
+
+
+def test_every_piece_is_clamped_at_its_own_maximum():
+    waveform = noise(1, 280)
+    waveform[0, : 120 * 640] *= 8.0  # only the first piece hears it
+    (pieces,) = prepare(("whisper_mel",), waveform=waveform)
+    torch.testing.assert_close(pieces[:, 1], whisper_mel(waveform[:, -PIECE_SAMPLES:]))
+
+
+def test_each_row_is_masked_above_its_own_bandwidth():
+    waveform = noise(2, 160)
+    spectrum = torch.fft.rfft(waveform[0])
+    spectrum[len(spectrum) // 2 :] = 0  # 4 kHz
+    waveform[0] = torch.fft.irfft(spectrum, n=waveform.shape[1])
+    (mel,) = prepare(("log_mel",), waveform=waveform)
+    assert 45 < mel[0, 1, :, 0].sum() < 65 and mel[1, 1].min() == 1.0
+    torch.testing.assert_close(mel[1:], log_mel(waveform[1:]))
+
+
+def test_bandwidth_is_measured_where_there_is_sound():
+    waveform = noise(1, 160)
+    mask = torch.ones(1, 160, dtype=torch.bool)
+    mask[0, 80:] = False
+    narrow = waveform.clone()
+    spectrum = torch.fft.rfft(narrow[0])
+    spectrum[len(spectrum) // 2 :] = 0
+    narrow[0] = torch.fft.irfft(spectrum, n=narrow.shape[1])
+    narrow[0, 80 * 640 :] = waveform[0, 80 * 640 :]
+    (mel,) = prepare(("log_mel",), waveform=narrow, audio_mask=mask)
+    assert mel[0, 1, :, 0].sum() < 65
+    assert (mel[0, 0, :, 320:] == 0).all()
+
+
+def test_mouth_crops_are_standardised():
+    mouth = torch.full((1, 2, 96, 96), 255, dtype=torch.uint8)
+    mouth[0, 1] = 0
+    (crops,) = prepare(("mouth96_box",), mouth=mouth)
+    assert crops[0, 0, 0, 0].item() == pytest.approx((1 - 0.421) / 0.165, abs=1e-5)
+    assert crops[0, 1, 0, 0].item() == pytest.approx(-0.421 / 0.165, abs=1e-5)
+
+
+def test_a_missing_or_unknown_input_is_refused_by_name():
+    with pytest.raises(ValueError, match="'mel'.*'log_mel', 'mouth96_box', 'whisper_mel'"):
+        prepare(("mel",), waveform=noise(1, 160))
+    with pytest.raises(ValueError, match="'log_mel' needs waveform"):
+        prepare(("log_mel",))
+    with pytest.raises(ValueError, match="uint8"):
+        prepare(("mouth96_box",), mouth=torch.zeros(1, 2, 96, 96))
