@@ -32,8 +32,9 @@ class Aligned:
 class CrossModalAlignment(nn.Module):
     """Embed both streams in one space, find the constant lag, attend locally around it.
 
-    The band correlation is the evidence: its mean over time says which constant offset a recorder left, which is
-    absorbed by a soft shift; what then still disagrees from one moment to the next is a change of lag.
+    The band correlation is the evidence: its mean over time says which constant offset a recorder left,
+    which is absorbed by a soft shift; what then still disagrees from one moment to the next is a change of
+    lag.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class PointHead(nn.Module):
         nn.init.constant_(self.score.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, x: Tensor, mask: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Score logits (B, T), distances (B, 2, T) in frames of the finest level, modality logits (B, 2, T)."""
+        """Score logits (B, T), distances (B, 2, T) in frames of 25 Hz, modality logits (B, 2, T)."""
         told = self.score_trunk(x, mask)
         raw = self.distances(self.distance_trunk(x, mask))
         distances = functional.softplus(raw + self.level_scale[level]) * float(2**level)

@@ -1,4 +1,4 @@
-"""avloc's own network: two synchronized encoders, alignment, discrepancy map, pyramid and heads in one forward."""
+"""avloc's own network: two encoders, alignment, discrepancy map, pyramid and heads in one forward."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ ABSENT = -8.0  # logit of what is not there: a score of 0.0003
 class LocalizerOutputs:
     """What the network says about a batch of windows.
 
-    ``score_logits`` (B, T_l), ``distances`` (B, 2, T_l) in frames of 25 Hz, ``modality_logits`` (B, 2, T_l) and
-    ``point_masks`` (B, T_l) hold one entry a level, level l with stride 2**l; point i lies at frame
-    (i + 0.5) 2**l and its segment is [point - left, point + right). ``inside_logits`` and ``boundary_logits`` are
-    (B, 2, T), rows audio and visual. ``recording_logit`` (B,). ``discrepancy`` (B, T) in [0, 1] and its logit, ``lag``
-    (B,) frames (positive: the sound is late), ``lag_evidence`` (B, 2L+1, T), ``aligned`` and ``residual`` are
-    None where a stream is absent.
+    ``score_logits`` (B, T_l), ``distances`` (B, 2, T_l) in frames of 25 Hz, ``modality_logits`` (B, 2, T_l)
+    and ``point_masks`` (B, T_l) hold one entry a level, level l with stride 2**l; point i lies at frame (i +
+    0.5) 2**l and its segment is [point - left, point + right). ``inside_logits`` and ``boundary_logits`` are
+    (B, 2, T), rows audio and visual. ``recording_logit`` (B,). ``discrepancy`` (B, T) in [0, 1] and its
+    logit, ``lag`` (B,) frames (positive: the sound is late), ``lag_evidence`` (B, 2L+1, T), ``aligned`` and
+    ``residual`` are None where a stream is absent.
     """
 
     score_logits: tuple[Tensor, ...]

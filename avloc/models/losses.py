@@ -66,7 +66,7 @@ def synchrony_contrast(
     span: int = 25,
     sharpness: Tensor,
 ) -> Tensor:
-    """Cross-entropy over lags of the correlation averaged over ``span`` frames, against the true constant lag.
+    """Cross-entropy over lags of the correlation in stretches of ``span`` frames, against the true lag.
 
     Parameters
     ----------

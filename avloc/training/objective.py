@@ -18,10 +18,10 @@ CONTRAST_LAG = 25  # frames: lags to either side that compete in the synchrony c
 class TrainingBatch:
     """Windows of one kind: all with sound, all or none with a picture.
 
-    ``audio`` and ``visual`` are what ``features.prepare`` makes, or None; masks (B, T) bool; ``segments`` (B, K, 2)
-    frames, ``modality`` (B, K, 2) and ``valid`` (B, K) as ``collate_segments`` makes them; ``mismatch`` (B, T) frames where
-    sound and picture do not belong together; ``lag`` (B,) frames that the sound is late throughout; ``forged`` (B,)
-    bool; ``families`` names of the manipulations.
+    ``audio`` and ``visual`` are what ``features.prepare`` makes, or None; masks (B, T) bool; ``segments``
+    (B, K, 2) frames, ``modality`` (B, K, 2) and ``valid`` (B, K) as ``collate_segments`` makes them;
+    ``mismatch`` (B, T) frames where sound and picture do not belong together; ``lag`` (B,) frames that the
+    sound is late throughout; ``forged`` (B,) bool; ``families`` names of the manipulations.
     """
 
     audio: tuple[Tensor, ...] | None
@@ -124,7 +124,8 @@ class Objective(BaseModel):
                 predicted = outputs.distances[level].transpose(1, 2)[positive]
                 iou, loss = distance_iou(predicted, targets.distances.transpose(1, 2)[positive])
                 distance_sum = distance_sum + loss.sum()
-                # A floor: at the start no segment fits, and a positive point must not be taught to be a negative.
+                # A floor: at the start no segment fits, and a positive point must not be taught to be a
+                # negative.
                 quality[positive] = iou.detach().clamp_min(0.3)
                 told = outputs.modality_logits[level].transpose(1, 2)[positive]
                 wanted = targets.modality.transpose(1, 2)[positive]
@@ -152,8 +153,8 @@ class Objective(BaseModel):
             ),
             dim=1,
         ).float()
-        # Forged frames are a sixth of all; edges a fortieth. The zone counts half for the inside, which is to be
-        # learnt for itself.
+        # Forged frames are a sixth of all; edges a fortieth. The zone counts half for the inside, which is
+        # to be learnt for itself.
         inside_weight = real * (1 + 2 * inside) * (1 - 0.5 * zone)
         boundary_weight = real * (1 + 5 * zone)
         return {

@@ -48,13 +48,15 @@ class CompactVisualEncoder(nn.Module):
     def __init__(self, *, width: int = 32, out_channels: int = 128, n_blocks: int = 3) -> None:
         super().__init__()
         self.out_channels = self.sync_channels = out_channels
-        # Five neighbouring frames as channels are the same sum as a 3-D convolution, and several times faster on a CPU.
+        # Five neighbouring frames as channels are the same sum as a 3-D convolution, and several times
+        # faster on a CPU.
         self.first = nn.Conv2d(2 * self.reach + 1, width, 5, stride=2, padding=2, bias=False)
         self.first_norm = nn.BatchNorm2d(width)
         self.deeper = nn.ModuleList(
             _Separable(inside * width, outside * width) for inside, outside in ((1, 2), (2, 4), (4, 6))
         )
-        # The place inside the crop matters (lips against chin), so the 3 x 3 grid is kept until the projection.
+        # The place inside the crop matters (lips against chin), so the 3 x 3 grid is kept until the
+        # projection.
         self.project = nn.Linear(6 * width * 9, out_channels)
         self.dropout = nn.Dropout(0.2)
         self.blocks = nn.ModuleList(ConvBlock(out_channels, kernel=5) for _ in range(n_blocks))

@@ -1,7 +1,8 @@
-"""The default audio encoder: a recogniser's middle layers and log spectra of full bandwidth, on one 25 Hz grid.
+"""The default audio encoder: a recogniser's middle layers and log spectra of full bandwidth, on one 25 Hz
+grid.
 
-The recogniser hears what is said and by whom; the log spectra show how it was recorded and coded. Either alone finds
-less than both.
+The recogniser hears what is said and by whom; the log spectra show how it was recorded and coded. Either
+alone finds less than both.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ OVERLAP = PIECE_FRAMES - PIECE_HOP
 
 @dataclass(frozen=True, slots=True)
 class EncodedPieces:
-    """What the recogniser made of the pieces of a window, (B, P, 160, C); neighbouring windows share pieces."""
+    """What the recogniser made of the pieces of a window, (B, P, 160, C); neighbouring windows share
+    pieces."""
 
     states: Tensor
 
@@ -114,8 +116,8 @@ class TwoStemEncoder(nn.Module):
         self.out_channels = recogniser_channels + spectral_channels
         self.sync_channels = recogniser_channels
         self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, final_norm=False)
-        # Some dimensions of the residual stream are hundreds of times larger than others: each is standardised
-        # with constants of the training data.
+        # Some dimensions of the residual stream are hundreds of times larger than others: each is
+        # standardised with constants of the training data.
         self.register_buffer("state_mean", torch.zeros(n_layers, width))
         self.register_buffer("state_scale", torch.ones(n_layers, width))
         self.layer_mix = nn.Parameter(torch.zeros(n_layers))
@@ -135,7 +137,7 @@ class TwoStemEncoder(nn.Module):
         return (hidden[:, :, 0::2] + hidden[:, :, 1::2]) / 2
 
     def encode_pieces(self, pieces: Tensor, mask: Tensor) -> Tensor:
-        """Standardised mix of the layers for (N, 80, 640) pieces with real frames (N, 160): (N, 160, width)."""
+        """Mix the standardised layers of (N, 80, 640) pieces whose real frames are (N, 160): (N, 160, width)."""
         hidden = self.hidden_states(pieces, None if bool(mask.all()) else mask)
         standard = (hidden - self.state_mean[:, None, None]) * self.state_scale[:, None, None]
         return torch.einsum("lntc,l->ntc", standard, self.layer_mix.softmax(0))
@@ -154,7 +156,7 @@ class TwoStemEncoder(nn.Module):
 
 
 def join_pieces(states: Tensor, n_frames: int) -> Tensor:
-    """Cross-fade overlapping pieces (B, P, 160, C) on the 25 Hz grid: (B, T, C).
+    r"""Cross-fade overlapping pieces (B, P, 160, C) on the 25 Hz grid: (B, T, C).
 
     ::
 

@@ -1,0 +1,185 @@
+"""Fresh training batches: items made for one index, corrupted as a whole, prepared for the network."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from avloc.features.audio import SAMPLES_PER_FRAME
+from avloc.features.prepare import prepare
+from avloc.structures import Timeline
+from avloc.synth.item import Item
+from avloc.training.assignment import collate_segments
+from avloc.training.crops import vary_crops
+from avloc.training.objective import TrainingBatch
+
+RATE = 25
+MISMATCHING_FAMILIES = (
+    "lag_shift",
+    "mouth_blend",
+    "replace_audio",
+)  # sound and picture no longer belong together
+MAX_DELAY_FRAMES = 4  # constant recorder offset that training draws, to either side
+
+DrawItem = Callable[[np.random.Generator, float], Item]
+Corrupt = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
+class BatchSource(Dataset):
+    """Batch ``i`` depends on the seed and on ``i`` alone: no example is seen twice, and a run can resume
+    anywhere.
+
+    Parameters
+    ----------
+    draw_sound, draw_picture : callable
+        ``(rng, duration_s) -> Item``; ``draw_picture`` may be None where ``picture_share`` is 0.
+    corrupt : callable
+        ``(rng, waveform) -> waveform``, applied to the whole item after the edit.
+    inputs : mapping
+        The network's inputs by stream.
+    picture_share : float [0, 1]
+        Share of the batches that have a picture.
+    drop_sound : float [0, 1]
+        Share of those that come without their sound.
+    batch_size, picture_batch_size, window_frames, n_batches, seed : int
+        Sizes; a window has 160 + 120 k frames.
+    first : int
+        Batches before it are None: they were trained on before the run was resumed.
+    """
+
+    def __init__(
+        self,
+        *,
+        draw_sound: DrawItem,
+        draw_picture: DrawItem | None,
+        corrupt: Corrupt,
+        inputs: Mapping[str, tuple[str, ...]],
+        picture_share: float,
+        drop_sound: float,
+        batch_size: int,
+        picture_batch_size: int,
+        window_frames: int,
+        n_batches: int,
+        seed: int,
+        first: int = 0,
+    ) -> None:
+        if picture_share > 0 and draw_picture is None:
+            raise ValueError("picture_share above 0 needs talking faces; give draw_picture")
+        self.draw_sound, self.draw_picture, self.corrupt = draw_sound, draw_picture, corrupt
+        self.inputs, self.picture_share, self.drop_sound = inputs, picture_share, drop_sound
+        self.batch_size, self.picture_batch_size = batch_size, picture_batch_size
+        self.window_frames, self.n_batches, self.seed, self.first = window_frames, n_batches, seed, first
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __getitem__(self, index: int) -> TrainingBatch | None:
+        if index < self.first:
+            return None
+        rng = np.random.default_rng([self.seed, index])
+        if rng.random() < self.picture_share:
+            return self._picture_batch(rng)
+        return self.sound_batch(rng)
+
+    def sound_batch(self, rng: np.random.Generator) -> TrainingBatch:
+        """Make a batch without picture."""
+        items = [self.draw_sound(rng, self.window_frames / RATE) for _ in range(self.batch_size)]
+        waves = [self.corrupt(rng, item.waveform[0]) for item in items]
+        waveform, mask = stack_sound(waves, self.window_frames)
+        rows = [segments_in_frames(item.audio, item.visual) for item in items]
+        return self._batch(items, rows, waveform=waveform, audio_mask=mask)
+
+    def _picture_batch(self, rng: np.random.Generator) -> TrainingBatch:
+        items = [self.draw_picture(rng, self.window_frames / RATE) for _ in range(self.picture_batch_size)]
+        delays = [
+            int(rng.integers(-MAX_DELAY_FRAMES, MAX_DELAY_FRAMES + 1)) if rng.random() < 0.5 else 0
+            for _ in items
+        ]
+        waves, rows, mismatch = [], [], torch.zeros(len(items), self.window_frames)
+        mouths = torch.zeros(len(items), self.window_frames, 96, 96, dtype=torch.uint8)
+        seen = torch.zeros(len(items), self.window_frames, dtype=torch.bool)
+        for row, (item, delay) in enumerate(zip(items, delays, strict=True)):
+            waves.append(self.corrupt(rng, _delay(item.waveform[0], delay * SAMPLES_PER_FRAME)))
+            rows.append(segments_in_frames(item.audio, item.visual, audio_delay=delay))
+            n_frames = min(len(item.mouth), self.window_frames)
+            mouths[row, :n_frames] = torch.from_numpy(vary_crops(rng, item.mouth[:n_frames]))
+            seen[row, :n_frames] = torch.from_numpy(item.present[:n_frames])
+            if item.family in MISMATCHING_FAMILIES:
+                for span in (*item.audio.segments, *item.visual.segments):
+                    mismatch[row, round(span.start * RATE) : round(span.end * RATE)] = 1.0
+        waveform, mask = stack_sound(waves, self.window_frames)
+        without_sound = rng.random() < self.drop_sound
+        if without_sound:
+            rows = [[(s, e, False, True) for s, e, _, visual in row if visual] for row in rows]
+        return self._batch(
+            items,
+            rows,
+            waveform=None if without_sound else waveform,
+            audio_mask=None if without_sound else mask,
+            mouth=mouths,
+            visual_mask=seen,
+            mismatch=mismatch,
+            lag=torch.tensor(delays, dtype=torch.float32),
+        )
+
+    def _batch(
+        self,
+        items: Sequence[Item],
+        rows: Sequence[Sequence[tuple[float, float, bool, bool]]],
+        *,
+        waveform: Tensor | None,
+        audio_mask: Tensor | None,
+        mouth: Tensor | None = None,
+        visual_mask: Tensor | None = None,
+        mismatch: Tensor | None = None,
+        lag: Tensor | None = None,
+    ) -> TrainingBatch:
+        segments, modality, valid = collate_segments(rows)
+        audio = visual = None
+        if waveform is not None:
+            audio = prepare(self.inputs["audio"], waveform=waveform, audio_mask=audio_mask)
+        if mouth is not None:
+            visual = prepare(self.inputs["visual"], mouth=mouth)
+        return TrainingBatch(
+            audio=audio,
+            audio_mask=audio_mask,
+            visual=visual,
+            visual_mask=visual_mask,
+            segments=segments,
+            modality=modality,
+            valid=valid,
+            mismatch=torch.zeros(len(items), self.window_frames) if mismatch is None else mismatch,
+            lag=torch.zeros(len(items)) if lag is None else lag,
+            forged=valid.any(1),
+            families=tuple(item.family for item in items),
+        )
+
+
+def stack_sound(waves: Sequence[np.ndarray], n_frames: int) -> tuple[Tensor, Tensor]:
+    """Waveforms (B, N), filled up by repetition as in inference, and the mask (B, T) of what is real."""
+    n_samples = n_frames * SAMPLES_PER_FRAME
+    stacked = torch.zeros(len(waves), n_samples)
+    mask = torch.zeros(len(waves), n_frames, dtype=torch.bool)
+    for row, wave in enumerate(waves):
+        repeated = np.resize(wave, n_samples) if len(wave) < n_samples else wave[:n_samples]
+        stacked[row] = torch.from_numpy(np.ascontiguousarray(repeated, dtype=np.float32))
+        mask[row, : min(n_frames, len(wave) // SAMPLES_PER_FRAME)] = True
+    return stacked, mask
+
+
+def _delay(wave: np.ndarray, n_samples: int) -> np.ndarray:
+    """Move sound to ``n_samples`` later (earlier if negative); the hole is a mirror image, so nothing joins."""
+    if n_samples >= 0:
+        return np.pad(wave, (n_samples, 0), mode="reflect")[: len(wave)]
+    return np.pad(wave, (0, -n_samples), mode="reflect")[-len(wave) :]
+
+
+def segments_in_frames(
+    audio: Timeline, visual: Timeline, *, audio_delay: int = 0
+) -> list[tuple[float, float, bool, bool]]:
+    """(start, end, audio, visual) in frames; a span that both streams share is one segment."""
+    heard = {(s.start * RATE + audio_delay, s.end * RATE + audio_delay) for s in audio.segments}
+    seen = {(s.start * RATE, s.end * RATE) for s in visual.segments}
+    return [(max(s, 0.0), e, (s, e) in heard, (s, e) in seen) for s, e in sorted(heard | seen) if e > 1]

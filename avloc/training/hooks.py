@@ -1,0 +1,82 @@
+"""Hooks of the Runner: checkpoints without pickled code, and figures on development items while training."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+def _plain(value: object) -> object:
+    """Numbers, text and tensors instead of numpy objects and classes."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (
+            [_plain(entry) for entry in value] if isinstance(value, list) else tuple(_plain(v) for v in value)
+        )
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    return value
+
+
+@HOOKS.register_module()
+class PlainCheckpointHook(Hook):
+    """Last before a checkpoint is written: whatever ``weights_only=True`` would refuse becomes plain data."""
+
+    priority = "LOWEST"
+
+    def before_save_checkpoint(self, runner: object, checkpoint: dict) -> None:
+        """Replace the message hub's history buffers; numbers and state dicts lose their numpy types."""
+        checkpoint["message_hub"] = {
+            "log_scalars": {},
+            "runtime_info": {"iter": runner.iter},
+            "resumed_keys": {},
+        }
+        for key in ("meta", "optimizer", "param_schedulers"):
+            if key in checkpoint:
+                checkpoint[key] = _plain(checkpoint[key])
+
+
+@HOOKS.register_module()
+class DevelopmentHook(Hook):
+    """Measure on development items every ``interval`` iterations and append a line to ``development.jsonl``.
+
+    Parameters
+    ----------
+    measure : callable
+        ``network -> dict`` of figures.
+    interval : int
+        Iterations between two measurements.
+    path : Path
+        File to append to.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, *, measure: Callable[[torch.nn.Module], dict], interval: int, path: Path) -> None:
+        self.measure, self.interval, self.path = measure, interval, path
+
+    def after_train_iter(
+        self, runner: object, batch_idx: int, data_batch: object = None, outputs: dict | None = None
+    ) -> None:
+        """Measure with the averaged weights where the run keeps them."""
+        if not self.every_n_train_iters(runner, self.interval) and not self.is_last_train_iter(runner):
+            return
+        averaged = next(
+            (hook.ema_model.module for hook in runner.hooks if hasattr(hook, "ema_model")), runner.model
+        )
+        was_training = averaged.training
+        averaged.eval()
+        with torch.inference_mode():
+            figures = self.measure(averaged.network)
+        averaged.train(was_training)
+        line = json.dumps({"iteration": runner.iter + 1, **figures})
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+        runner.logger.info(f"development {line}")

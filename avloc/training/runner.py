@@ -1,0 +1,194 @@
+"""Training in one place: mmengine's Runner, its optimizer, schedules and hooks, in order of action."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.hooks import EMAHook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner, find_latest_checkpoint
+from torch.utils.data import DataLoader, Dataset
+
+from avloc.config import load_config
+from avloc.errors import CheckpointError
+from avloc.models.hierarchical import build_network
+from avloc.models.weights.store import load_weights, save_weights
+from avloc.training.development import DevelopmentSet
+from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook
+from avloc.training.objective import LossWeights, Objective
+from avloc.training.sources import build_source, standardise_recogniser
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    config: str,
+    *,
+    media: tuple[str, ...],
+    work_dir: str,
+    overrides: Mapping[str, object] | None = None,
+    recogniser: str | None = None,
+    init: str | None = None,
+    resume: bool = False,
+) -> Path:
+    """Train the network of a configuration and write ``weights.safetensors`` into ``work_dir``.
+
+    Parameters
+    ----------
+    config : str
+        Name of a file in ``configs/`` or a path.
+    media : tuple of str
+        ``manifest.json`` files; only entries with ``use: train`` whose licence allows shipped weights are
+        trained on, and development figures come from ``use: dev``.
+    work_dir : str
+        Checkpoints, logs, caches and the result.
+    overrides : mapping
+        Key paths such as ``train.iterations`` and their values.
+    recogniser : str
+        Published Whisper weights (OpenAI's or CTranslate2's file) that the recogniser's stem starts from.
+    init : str
+        Weights of avloc to start from; parts that they lack start fresh.
+    resume : bool
+        Go on from the newest checkpoint of ``work_dir``.
+
+    Returns
+    -------
+    Path
+        The weights file.
+
+    Raises
+    ------
+    ConfigError, CheckpointError, AnnotationError
+        If the configuration, a weights file or a manifest does not fit.
+    """
+    cfg = load_config(config, overrides=dict(overrides or {}))
+    settings = cfg["train"]
+    folder = Path(work_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    network = build_network(cfg["model"])
+    _start_from(network, recogniser=recogniser, init=init)
+    checkpoint = find_latest_checkpoint(str(folder)) if resume else None
+    if resume and checkpoint is None:
+        raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
+    first = _iteration_of(checkpoint)
+    source = build_source(settings, network.inputs, media=media, cache=folder / "cache", first=first)
+    if init is None and checkpoint is None:
+        standardise_recogniser(network, source)
+    _freeze(network, settings["trainable_layers"])
+    objective = Objective(network, LossWeights(**settings["losses"]))
+    development = DevelopmentSet.build(
+        settings, cfg["decoding"], network.inputs, media=media, cache=folder / "cache"
+    )
+    runner = _assemble(objective, source, settings, folder, development, checkpoint)
+    runner.train()
+    return _write_weights(runner, cfg, folder, config)
+
+
+def _start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> None:
+    if init is not None:
+        started, _, _ = load_weights(init)
+        known = started.state_dict()
+        fits = {k: v for k, v in network.state_dict().items() if k in known and known[k].shape == v.shape}
+        logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
+        network.load_state_dict({k: known[k] for k in fits}, strict=False)
+    if recogniser is not None:
+        network.audio_encoder.recogniser.load_published(read_whisper(recogniser))
+
+
+def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:
+    """Keep the recogniser as it was published but for its last ``trainable_layers`` blocks."""
+    if network.audio_encoder is None:
+        return
+    recogniser = network.audio_encoder.recogniser
+    recogniser.requires_grad_(False)
+    for block in list(recogniser.blocks)[len(recogniser.blocks) - trainable_layers :]:
+        block.requires_grad_(True)
+
+
+def _iteration_of(checkpoint: str | None) -> int:
+    if checkpoint is None:
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["meta"]["iter"])
+
+
+def _optimizer(objective: Objective, settings: Mapping) -> OptimWrapper:
+    recogniser, others = [], []
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            (recogniser if ".recogniser." in name else others).append(parameter)
+    groups = [{"params": others}]
+    if recogniser:
+        groups.append({"params": recogniser, "lr": settings["learning_rate"] * settings["recogniser_rate"]})
+    optimizer = torch.optim.AdamW(
+        groups, lr=settings["learning_rate"], weight_decay=settings["weight_decay"], betas=(0.9, 0.98)
+    )
+    return OptimWrapper(optimizer, clip_grad={"max_norm": settings["clip_norm"]})
+
+
+def _assemble(
+    objective: Objective,
+    source: Dataset,
+    settings: Mapping,
+    folder: Path,
+    development: DevelopmentSet,
+    checkpoint: str | None,
+) -> Runner:
+    iterations, warmup = settings["iterations"], settings["warmup"]
+    return Runner(
+        model=objective,
+        work_dir=str(folder),
+        train_dataloader=DataLoader(
+            source,
+            batch_size=None,
+            shuffle=False,
+            num_workers=settings["workers"],
+            prefetch_factor=4 if settings["workers"] else None,
+        ),
+        train_cfg={"by_epoch": False, "max_iters": iterations},
+        optim_wrapper=_optimizer(objective, settings),
+        param_scheduler=[
+            {"type": "LinearLR", "start_factor": 0.05, "by_epoch": False, "begin": 0, "end": warmup},
+            {
+                "type": "CosineAnnealingLR",
+                "T_max": iterations - warmup,
+                "eta_min_ratio": 0.02,
+                "by_epoch": False,
+                "begin": warmup,
+                "end": iterations,
+            },
+        ],
+        default_hooks={
+            "logger": {"type": "LoggerHook", "interval": settings["log_every"]},
+            "checkpoint": {
+                "type": "CheckpointHook",
+                "by_epoch": False,
+                "interval": settings["checkpoint_every"],
+                "max_keep_ckpts": 2,
+            },
+        },
+        custom_hooks=[
+            # Averaged weights are what a checkpoint's state_dict holds and what is written in the end.
+            {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": 0.002, "gamma": 200},
+            DevelopmentHook(
+                measure=development.measure,
+                interval=settings["evaluate_every"],
+                path=folder / "development.jsonl",
+            ),
+            PlainCheckpointHook(),
+        ],
+        log_processor={"by_epoch": False},
+        log_level="INFO",
+        load_from=checkpoint,
+        resume=checkpoint is not None,
+        randomness={"seed": settings["seed"]},
+        experiment_name=folder.name,
+        cfg={},
+    )
+
+
+def _write_weights(runner: Runner, cfg: Mapping, folder: Path, config: str) -> Path:
+    averaged = next(hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook))
+    target = folder / "weights.safetensors"
+    save_weights(target, averaged.network.eval(), config=cfg, card=unmeasured_card(config))
+    return target

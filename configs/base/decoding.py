@@ -1,0 +1,3 @@
+"""From proposals to detections."""
+
+decoding = dict()

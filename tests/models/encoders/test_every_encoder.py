@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from avloc.models.encoders.compact import CompactVisualEncoder
+from avloc.models.encoders.two_stem import TwoStemEncoder, join_pieces
+from avloc.registry import ENCODERS
+
+SMALL = {
+    "TwoStemEncoder": dict(width=64, n_layers=2, n_heads=2, recogniser_channels=24, spectral_channels=16),
+    "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
+}
+
+
+def make_inputs(
+    name: str, encoder: torch.nn.Module, n_frames: int, seed: int = 0
+) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    n_pieces = (n_frames - 160) // 120 + 1
+    shapes = {
+        "whisper_mel": (2, n_pieces, 80, 640),
+        "log_mel": (2, 2, 80, 4 * n_frames),
+        "mouth96_box": (2, n_frames, 96, 96),
+    }
+    return tuple(torch.randn(shapes[kind], generator=generator) for kind in encoder.inputs)
+
+
+def make_encoder(name: str) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return ENCODERS.module_dict[name](**SMALL[name])
+
+
+@pytest.fixture(params=sorted(SMALL))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_all_registered_encoders_are_tested():
+    assert set(ENCODERS.module_dict) == set(SMALL)
+
+
+@pytest.mark.parametrize("n_frames", [160, 280])
+def test_shape_and_frame_rate_are_as_declared(name, n_frames):
+    encoder = make_encoder(name).eval()
+    mask = torch.ones(2, n_frames, dtype=torch.bool)
+    embedding, out_mask = encoder(make_inputs(name, encoder, n_frames), mask)
+    assert embedding.shape == (2, encoder.out_channels, n_frames)
+    assert out_mask.shape == (2, n_frames)
+    assert encoder.frame_rate == 25
+    assert 0 < encoder.sync_channels <= encoder.out_channels
+
+
+@pytest.mark.parametrize("n_real", [37, 100, 159])
+def test_masked_frames_do_not_change_unmasked_ones(name, n_real):
+    encoder = make_encoder(name).eval()
+    mask = torch.ones(2, 160, dtype=torch.bool)
+    mask[:, n_real:] = False
+    first, second = make_inputs(name, encoder, 160), make_inputs(name, encoder, 160)
+    for kind, x in zip(encoder.inputs, second, strict=True):
+        if kind == "whisper_mel":
+            x[..., 4 * n_real :] = 9.0
+        elif kind == "log_mel":
+            x[..., 4 * n_real :] = 9.0
+        else:
+            x[:, n_real:] = 9.0
+    with torch.inference_mode():
+        a, b = (encoder(inputs, mask)[0] for inputs in (first, second))
+    # 1e-5: the sums run over other values that are multiplied by zero, in another order of rounding
+    torch.testing.assert_close(a[:, :, :n_real], b[:, :, :n_real], atol=1e-5, rtol=0)
+    assert (a[:, :, n_real:] == 0).all()
+
+
+def test_gradient_reaches_every_parameter(name):
+    encoder = make_encoder(name)
+    mask = torch.ones(2, 160, dtype=torch.bool)
+    embedding, _ = encoder(make_inputs(name, encoder, 160), mask)
+    embedding.square().sum().backward()
+    silent = [key for key, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+
+
+def test_the_recognisers_channels_come_first_and_ignore_the_log_spectra():
+    encoder = make_encoder("TwoStemEncoder").eval()
+    mask = torch.ones(2, 160, dtype=torch.bool)
+    pieces, spectra = make_inputs("", encoder, 160)
+    with torch.inference_mode():
+        a, b = (encoder((pieces, s), mask)[0] for s in (spectra, spectra + 1))
+    assert torch.equal(a[:, : encoder.sync_channels], b[:, : encoder.sync_channels])
+    assert not torch.equal(a[:, encoder.sync_channels :], b[:, encoder.sync_channels :])
+
+
+def test_joined_pieces_reproduce_a_signal_that_they_agree_on():
+    signal = torch.randn(2, 400, 5, generator=torch.Generator().manual_seed(0))
+    pieces = signal.unfold(1, 160, 120).permute(0, 1, 3, 2)  # (B, P, 160, C)
+    torch.testing.assert_close(
+        join_pieces(pieces, 400), signal, atol=1e-6, rtol=0
+    )  # float32 rounding of w + (1-w)
+
+
+def test_joining_refuses_a_length_that_the_pieces_do_not_make():
+    with pytest.raises(ValueError, match="280 frames, not 300"):
+        join_pieces(torch.zeros(1, 2, 160, 3), 300)
+
+
+def test_encoded_pieces_may_be_given_instead_of_the_mel():
+    from avloc.models.encoders.two_stem import EncodedPieces
+
+    encoder = make_encoder("TwoStemEncoder").eval()
+    mask = torch.ones(2, 280, dtype=torch.bool)
+    pieces, spectra = make_inputs("", encoder, 280)
+    with torch.inference_mode():
+        states = encoder.encode_pieces(pieces.flatten(0, 1), torch.ones(4, 160, dtype=torch.bool)).unflatten(
+            0, (2, 2)
+        )
+        a, b = (encoder((x, spectra), mask)[0] for x in (pieces, EncodedPieces(states)))
+    torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+
+
+def test_default_sizes_are_what_the_configuration_documents():
+    assert TwoStemEncoder.inputs == ("whisper_mel", "log_mel")
+    assert CompactVisualEncoder.inputs == ("mouth96_box",)
