@@ -1,0 +1,97 @@
+"""Loads the compiled kernels, or puts the reference in their place, and says which of the two is active.
+
+The library is one file beside this module, built by ``setup.py``. It is absent only where the build was told
+to skip it (``AVLOC_BUILD_EXTENSION=0``): then the reference runs, with one log line. A library that is there
+and does not load is an `ExtensionError`, never a quiet fallback.
+"""
+
+import logging
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import torch
+
+from avloc.errors import ExtensionError
+from avloc.ops import reference
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "avloc"
+
+# The same schemas stand in csrc/ops_cpu.cpp.
+SCHEMAS = {
+    "segment_nms": "(Tensor segments, Tensor scores, float iou_threshold, *, Tensor? splits) -> Tensor",
+    "soft_segment_nms": (
+        "(Tensor segments, Tensor scores, *, str method, float sigma, float iou_threshold, "
+        "float min_score, int? max_segments, Tensor? splits) -> (Tensor, Tensor)"
+    ),
+    "score_segments": "(Tensor frame_scores, Tensor segments) -> Tensor",
+    "score_segments_backward": "(Tensor grad, Tensor frame_scores, Tensor segments) -> Tensor",
+    "band_correlation": "(Tensor audio, Tensor visual, int max_lag) -> Tensor",
+    "band_correlation_backward": (
+        "(Tensor grad, Tensor audio, Tensor visual, int max_lag) -> (Tensor, Tensor)"
+    ),
+}
+
+
+def find_library(folder: Path) -> Path | None:
+    """Return the compiled library in ``folder``, or None when it was not built."""
+    candidates = (folder / f"_kernels_cpu{suffix}" for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load_library(path: Path) -> None:
+    """Load the compiled library and check that it defines the operations of this version.
+
+    Raises
+    ------
+    ExtensionError
+        If the library does not load, or was built from other sources than these Python files.
+    """
+    advice = "reinstall avloc, or install it with AVLOC_BUILD_EXTENSION=0 to run without compiled kernels"
+    try:
+        torch.ops.load_library(path)
+    except (OSError, RuntimeError) as error:
+        raise ExtensionError(f"compiled library {str(path)!r} does not load: {error}; {advice}") from error
+    for name, schema in SCHEMAS.items():
+        expected = f"{NAMESPACE}::{name}{schema}"
+        try:
+            found = str(getattr(torch.ops.avloc, name).default._schema)
+        except AttributeError:
+            found = "nothing"
+        if found != expected:
+            message = (
+                f"compiled library {str(path)!r} is of another version: expected {expected!r}, got {found!r}"
+            )
+            raise ExtensionError(f"{message}; {advice}")
+
+
+def load(folder: Path) -> str:
+    """Make every operation callable under ``torch.ops.avloc`` and return the name of what runs on the CPU."""
+    path = find_library(folder)
+    if path is not None:
+        load_library(path)
+    else:
+        logger.info("compiled kernels were not built; the reference operations run in their place")
+        for name, schema in SCHEMAS.items():
+            _registrations.define(f"{name}{schema}")
+    # The compiled kernels answer on the CPU; the reference answers on every device that has no kernel of its
+    # own.
+    for name in SCHEMAS:
+        _registrations.impl(name, getattr(reference, name), "CompositeExplicitAutograd")
+    return "cpu" if path is not None else "reference"
+
+
+_registrations = torch.library.Library(NAMESPACE, "FRAGMENT")
+_active = load(Path(__file__).parent)
+
+
+def kernels() -> str:
+    """Return what runs on the CPU: ``"cpu"`` (compiled kernels) or ``"reference"`` (plain torch).
+
+    Examples
+    --------
+    >>> kernels() in ("cpu", "reference")
+    True
+    """
+    return _active

@@ -1,0 +1,205 @@
+"""The operations in plain torch: slow, obviously right, the definition that kernels are tested against.
+
+Conventions
+-----------
+- Decisions are made in float64, whatever the dtype of the input is; results have the dtype of the input.
+- A segment is ``[start, end)`` with ``start <= end``. IoU is intersection over union; a union of zero gives
+  0, so that a segment of zero length overlaps nothing.
+- Equal scores: the lower index goes first.
+- Without ``splits`` all segments belong to one recording. With them recording r owns the rows
+  ``splits[r]:splits[r + 1]``; recordings do not see each other, and indices are global, grouped by recording,
+  in the order of the picks inside.
+- No segment gives an empty result.
+
+The functions take the arguments of ``torch.ops.avloc`` in its order and hold no defaults; defaults,
+docstrings and the checks of shapes stand in `avloc.ops.suppression`, `avloc.ops.scoring` and
+`avloc.ops.correlation`.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+def _check_times(starts: Tensor, ends: Tensor) -> None:
+    wrong = ~(starts.isfinite() & ends.isfinite() & (starts <= ends))
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        span = f"[{float(starts[row]):g}, {float(ends[row]):g}]"
+        raise ValueError(f"segments must be finite with start <= end, got {span} at row {row}")
+
+
+def _recordings(n: int, splits: Tensor | None) -> Iterator[range]:
+    rows = [0, n] if splits is None else splits.tolist()
+    _check(
+        rows[0] == 0 and rows[-1] == n and rows == sorted(rows), f"splits must rise from 0 to {n}, got {rows}"
+    )
+    return (range(rows[r], rows[r + 1]) for r in range(len(rows) - 1))
+
+
+def _iou(one: Tensor, others: Tensor) -> list[float]:
+    """IoU of one segment (2,) with each of (N, 2), both float64."""
+    shared = (torch.minimum(one[1], others[:, 1]) - torch.maximum(one[0], others[:, 0])).clamp(min=0)
+    union = (one[1] - one[0]) + (others[:, 1] - others[:, 0]) - shared
+    return torch.where(union > 0, shared / union, 0.0).tolist()
+
+
+def segment_nms(segments: Tensor, scores: Tensor, iou_threshold: float, *, splits: Tensor | None) -> Tensor:
+    """Drop a segment whose IoU with a better kept one reaches the threshold; kept indices in score order."""
+    times, values = segments.double(), scores.double().tolist()
+    _check_times(times[:, 0], times[:, 1])
+    _check(not any(map(math.isnan, values)), "scores must not be NaN")
+    kept: list[int] = []
+    for recording in _recordings(len(values), splits):
+        left = sorted(recording, key=lambda i: (-values[i], i))
+        while left:
+            pick = left.pop(0)
+            kept.append(pick)
+            overlaps = _iou(times[pick], times[left])
+            left = [i for i, iou in zip(left, overlaps, strict=True) if not iou >= iou_threshold]
+    return torch.tensor(kept, dtype=torch.int64, device=segments.device)
+
+
+def _decay(iou: float, method: str, sigma: float, iou_threshold: float) -> float:
+    if method == "gaussian":
+        return math.exp(-(iou * iou) / sigma)
+    return 1.0 - iou if iou >= iou_threshold else 1.0
+
+
+def soft_segment_nms(
+    segments: Tensor,
+    scores: Tensor,
+    *,
+    method: str,
+    sigma: float,
+    iou_threshold: float,
+    min_score: float,
+    max_segments: int | None,
+    splits: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Pick the best, decay the others by their overlap with it, repeat.
+
+    A recording ends when ``max_segments`` are picked or the best that is left lies below ``min_score``; the
+    first pick is tested as every other. Linear: ``score * (1 - IoU)`` where IoU >= threshold. Gaussian:
+    always ``score * exp(-IoU^2 / sigma)``.
+    """
+    times, values = segments.double(), scores.double().tolist()
+    _check_times(times[:, 0], times[:, 1])
+    _check(all(math.isfinite(v) and v >= 0 for v in values), "scores must be finite and at least 0")
+    kept: list[int] = []
+    decayed: list[float] = []
+    for recording in _recordings(len(values), splits):
+        left = list(recording)
+        n_picked = 0
+        while left and (max_segments is None or n_picked < max_segments):
+            pick = max(left, key=lambda i: (values[i], -i))
+            if values[pick] < min_score:
+                break
+            kept.append(pick)
+            decayed.append(values[pick])
+            n_picked += 1
+            left.remove(pick)
+            for i, iou in zip(left, _iou(times[pick], times[left]), strict=True):
+                values[i] *= _decay(iou, method, sigma, iou_threshold)
+    indices = torch.tensor(kept, dtype=torch.int64, device=segments.device)
+    return indices, torch.tensor(decayed, dtype=torch.float64).to(scores)
+
+
+def _coverage(starts: Tensor, ends: Tensor, n_frames: int) -> Tensor:
+    """Part of each frame that [start, end) covers: (N,), (N,) frames -> (N, T) in [0, 1]."""
+    frames = torch.arange(n_frames, dtype=torch.float64, device=starts.device)
+    covered = torch.minimum(ends[:, None], frames + 1) - torch.maximum(starts[:, None], frames)
+    return covered.clamp(min=0)
+
+
+def _average(coverage: Tensor) -> Tensor:
+    """Weights of the mean over what is covered; a mean over nothing has weights of zero, so it is 0."""
+    total = coverage.sum(1, keepdim=True)
+    return torch.where(total > 0, coverage / total, 0.0)
+
+
+def _score_weights(frame_scores: Tensor, segments: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Batch rows, and the weights (N, T) of inside, contrast, onset step and offset step."""
+    n_rows, n_frames = frame_scores.shape
+    rows, starts, ends = segments.double().unbind(1)
+    _check_times(starts, ends)
+    named = (rows >= 0) & (rows < n_rows) & (rows == rows.floor())
+    _check(bool(named.all()), f"segments must name a batch row in [0, {n_rows})")
+    _check(bool(frame_scores.isfinite().all()), "frame_scores must be finite")
+    starts, ends = starts.clamp(0, n_frames), ends.clamp(0, n_frames)
+    width = ((ends - starts) / 4).clamp(min=1)
+
+    def cover(start: Tensor, end: Tensor) -> Tensor:
+        return _coverage(start, end, n_frames)
+
+    inside = _average(cover(starts, ends))
+    contrast = inside - _average(cover(starts - width, starts) + cover(ends, ends + width))
+    onset = _average(cover(starts, starts + 2)) - _average(cover(starts - 2, starts))
+    offset = _average(cover(ends - 2, ends)) - _average(cover(ends, ends + 2))
+    exists = (ends > starts)[:, None]
+    inside, contrast, onset, offset = (torch.where(exists, w, 0.0) for w in (inside, contrast, onset, offset))
+    return rows.long(), inside, contrast, onset, offset
+
+
+def score_segments(frame_scores: Tensor, segments: Tensor) -> Tensor:
+    """Inside mean, contrast to the surround, boundary sharpness of rows (batch row, start, end in frames).
+
+    Frame scores are a piecewise constant function, fractions of frames count, and a segment is first cut to
+    the recording [0, T). Inside: mean over [s, e). Contrast: inside minus the mean over [s - w, s) and [e, e
+    + w) together, w = max(1, (e - s) / 4). Sharpness: half of |mean [s, s + 2) - mean [s - 2, s)| + |mean [e
+    - 2, e) - mean [e, e + 2)|. Means are over what lies in the recording, a mean over nothing is 0, and a
+    segment of which nothing is left scores 0, 0, 0.
+    """
+    rows, inside, contrast, onset, offset = _score_weights(frame_scores, segments)
+    own = frame_scores.double()[rows]  # (N, T)
+    sharpness = ((onset * own).sum(1).abs() + (offset * own).sum(1).abs()) / 2
+    scores = torch.stack([(inside * own).sum(1), (contrast * own).sum(1), sharpness], dim=1)  # (N, 3)
+    return scores.to(frame_scores.dtype)
+
+
+def score_segments_backward(grad: Tensor, frame_scores: Tensor, segments: Tensor) -> Tensor:
+    """Gradient to the frame scores; where a boundary step is exactly zero its subgradient is zero."""
+    rows, inside, contrast, onset, offset = _score_weights(frame_scores, segments)
+    own = frame_scores.double()[rows]
+    to_inside, to_contrast, to_sharpness = grad.double()[:, :, None].unbind(1)  # (N, 1) each
+    steps = (onset * own).sum(1, keepdim=True).sign() * onset + (offset * own).sum(
+        1, keepdim=True
+    ).sign() * offset
+    per_segment = to_inside * inside + to_contrast * contrast + to_sharpness / 2 * steps  # (N, T)
+    total = torch.zeros_like(frame_scores, dtype=torch.float64)
+    return total.index_add_(0, rows, per_segment).to(frame_scores.dtype)
+
+
+def _shifted(stream: Tensor, shift: int) -> Tensor:
+    """Move frames: ``result[..., t] = stream[..., t + shift]``, zero where there is no such frame."""
+    n_frames = stream.shape[-1]
+    result = torch.zeros_like(stream)
+    first, last = max(0, -shift), min(n_frames, n_frames - shift)
+    if first < last:
+        result[..., first:last] = stream[..., first + shift : last + shift]
+    return result
+
+
+def band_correlation(audio: Tensor, visual: Tensor, max_lag: int) -> Tensor:
+    """``out[b, l, t]`` = mean over c of ``audio[b, c, t + l - max_lag] * visual[b, c, t]``, zero outside."""
+    lags = range(-max_lag, max_lag + 1)
+    return torch.stack([(_shifted(audio, shift) * visual).mean(1) for shift in lags], dim=1)
+
+
+def band_correlation_backward(
+    grad: Tensor, audio: Tensor, visual: Tensor, max_lag: int
+) -> tuple[Tensor, Tensor]:
+    """Gradients to the sound and to the picture."""
+    grad_audio, grad_visual = torch.zeros_like(audio), torch.zeros_like(visual)
+    for lag, shift in enumerate(range(-max_lag, max_lag + 1)):
+        weight = grad[:, lag, None]  # (B, 1, T)
+        grad_audio += _shifted(weight * visual, -shift)
+        grad_visual += weight * _shifted(audio, shift)
+    return grad_audio / audio.shape[1], grad_visual / audio.shape[1]
