@@ -1,0 +1,99 @@
+"""Files that appear complete or not at all, and file names made from what users call their recordings."""
+
+import contextlib
+import os
+import re
+import stat
+from pathlib import Path
+from typing import IO
+
+MAX_NAME = 120  # characters before the suffix; file systems end at 255 bytes
+
+
+class AtomicFile:
+    """A text file that takes its name when ``publish`` is called; until then an older file stays in place.
+
+    A path that exists and is no regular file, such as ``/dev/stdout``, is written as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The final name; a link is followed.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._target = Path(os.path.realpath(path))
+        self._part: Path | None = None
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            self.stream: IO[str] = path.open("w", encoding="utf-8", newline="")
+            return
+        self._part = self._target.with_name(f".avloc-{os.getpid()}-{os.urandom(4).hex()}.part")
+        self.stream = self._part.open("x", encoding="utf-8", newline="")
+
+    def publish(self) -> None:
+        """Complete the file and give it its name."""
+        self.stream.flush()
+        if self._part is None:
+            self.stream.close()
+            return
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+        os.replace(self._part, self._target)
+        self._part = None
+
+    def discard(self) -> None:
+        """Remove what was not published; does nothing after ``publish``."""
+        with contextlib.suppress(OSError):  # what could not be flushed is thrown away anyway
+            self.stream.close()
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+            self._part = None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text as an ``AtomicFile``."""
+    file = AtomicFile(path)
+    try:
+        file.stream.write(text)
+        file.publish()
+    finally:
+        file.discard()
+
+
+def unique_name(recording_id: str, suffix: str, taken: set[str]) -> str:
+    """Make a file name of a recording's id that cannot leave its folder, and note it in ``taken``.
+
+    Parameters
+    ----------
+    recording_id : str
+        Anything, such as a path with quotes and line ends.
+    suffix : str
+        Such as ``".json"``.
+    taken : set of str
+        Names of this run in lower case; the new one is added.
+
+    Returns
+    -------
+    str
+        Letters, digits, dots, dashes and underscores; distinct from all names before, ignoring case.
+
+    Examples
+    --------
+    >>> names = set()
+    >>> unique_name("../a b.wav", ".json", names), unique_name("../A_b.wav", ".json", names)
+    ('a_b.wav.json', 'A_b.wav-2.json')
+    """
+    safe = (
+        re.sub(r"[^A-Za-z0-9._-]+", "_", recording_id).lstrip("._-")[-MAX_NAME:].lstrip("._-") or "recording"
+    )
+    name, number = safe + suffix, 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{safe}-{number}{suffix}"
+    taken.add(name.lower())
+    return name

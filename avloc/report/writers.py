@@ -1,0 +1,167 @@
+"""Results as JSON, JSON lines, CSV or text: to a stream, to a whole file, or to one file a recording."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NamedTuple, Self
+
+from avloc.report.files import AtomicFile, unique_name, write_whole
+from avloc.report.schema import to_json
+from avloc.report.tables import csv_header, csv_rows, text_block
+from avloc.structures import Prediction
+
+
+class Format(NamedTuple):
+    """What stands before, between and after the recordings in one format, and its file suffix."""
+
+    row: Callable[[Prediction, bool], str]
+    head: str = ""
+    separator: str = ""
+    tail: str = ""
+    suffix: str = ""
+
+
+def _json(prediction: Prediction, reproducible: bool) -> str:
+    return to_json(prediction, reproducible=reproducible)
+
+
+FORMATS = {
+    "text": Format(lambda prediction, _: text_block(prediction), suffix=".txt"),
+    "json": Format(_json, "[", ",", "]\n", suffix=".json"),
+    "jsonl": Format(lambda prediction, reproducible: _json(prediction, reproducible) + "\n", suffix=".jsonl"),
+    "csv": Format(lambda prediction, _: csv_rows(prediction), head=csv_header(), suffix=".csv"),
+}
+SINGLE_JSON = Format(_json, tail="\n", suffix=".json")
+"""A JSON file that holds one document and no array."""
+
+
+def write_report(
+    predictions: Iterable[Prediction],
+    path_or_stream: str | Path | IO[str],
+    *,
+    format: str = "json",
+    array: bool | None = None,
+    reproducible: bool = False,
+) -> None:
+    """Write what avloc says about some recordings.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+        Taken one at a time and written in this order.
+    path_or_stream : str, Path or text stream
+        A file, which appears under its name only when it is complete; a folder (one that exists, or a text
+        with a slash at its end), which gets one file a recording; or a stream, flushed after each recording.
+    format : {"json", "jsonl", "csv", "text"}
+        What to write.
+    array : bool, optional
+        For a JSON file or stream: write an array, or the one document alone. By default an array unless
+        there is exactly one prediction.
+    reproducible : bool
+        Leave ``timing`` out.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown, or ``array=False`` and there is not exactly one prediction.
+    OSError
+        If the place cannot be written. A file that was there before is then as it was.
+    """
+    if array is None and format == "json":
+        predictions = list(predictions)
+        array = len(predictions) != 1
+    with ReportWriter(path_or_stream, format=format, array=bool(array), reproducible=reproducible) as report:
+        for prediction in predictions:
+            report.write(prediction)
+
+
+class ReportWriter:
+    """Writes recordings one at a time; parameters as in ``write_report``, but ``array`` is decided.
+
+    It is a context manager. An exception that passes through it leaves a stream with what was written and a
+    valid end, and a file as it was before.
+    """
+
+    def __init__(
+        self,
+        path_or_stream: str | Path | IO[str],
+        *,
+        format: str = "json",
+        array: bool = True,
+        reproducible: bool = False,
+    ) -> None:
+        if format not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+        self.n_written = 0
+        self._format = FORMATS[format]
+        self._reproducible = reproducible
+        self._names: set[str] = set()
+        self._folder = _folder(path_or_stream)
+        self._file: AtomicFile | None = None
+        self._stream: IO[str] | None = None
+        self._is_broken = False
+        if format == "json" and (self._folder is not None or not array):
+            self._format = SINGLE_JSON
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        elif isinstance(path_or_stream, str | Path):
+            self._file = AtomicFile(Path(path_or_stream))
+            self._stream = self._file.stream
+        else:
+            self._stream = path_or_stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._folder is not None:
+            return
+        try:
+            if kind is None:
+                self._finish()
+            elif self._file is None and self.n_written and not self._is_broken:
+                self._put(self._format.tail)
+        finally:
+            if self._file is not None:
+                self._file.discard()
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one recording; nothing of it is written when it cannot be serialised."""
+        row = self._format.row(prediction, self._reproducible)
+        if self._folder is not None:
+            name = unique_name(prediction.recording.id, self._format.suffix, self._names)
+            write_whole(self._folder / name, self._format.head + row + self._format.tail)
+        elif self._format is SINGLE_JSON and self.n_written:
+            raise ValueError("expected one prediction for one document, got a second; write an array instead")
+        else:
+            self._put((self._format.separator if self.n_written else self._format.head) + row)
+        self.n_written += 1
+
+    def _finish(self) -> None:
+        if not self.n_written:
+            if self._format is SINGLE_JSON:
+                raise ValueError("expected one prediction for one document, got none; write an array instead")
+            self._put(self._format.head)
+        self._put(self._format.tail)
+        if self._file is not None:
+            self._file.publish()
+
+    def _put(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None)
+        if encoding:  # a terminal of a small alphabet gets the rest spelt out
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BaseException:
+            self._is_broken = True
+            raise
+
+
+def _folder(path_or_stream: str | Path | IO[str]) -> Path | None:
+    if not isinstance(path_or_stream, str | Path):
+        return None
+    path = Path(path_or_stream)
+    return path if path.is_dir() or str(path_or_stream).endswith("/") else None
