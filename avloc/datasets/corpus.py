@@ -56,7 +56,7 @@ def read_manifest(path: str | Path) -> list[Entry]:
     Raises
     ------
     AnnotationError
-        If the file is not such a manifest, or an entry lacks ``id``, ``file``, ``kind``, ``use`` or ``licence_material``.
+        If the file is not such a manifest, or an entry lacks its id, file, kind, use or licence of material.
     """
     path = Path(path)
     try:
@@ -113,7 +113,8 @@ def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:
             first = use_of.setdefault(entry.identity, entry)
             if first.use != entry.use:
                 raise AnnotationError(
-                    f"identity {entry.identity!r} is in two splits: {first.id!r} is {first.use}, {entry.id!r} is {entry.use}"
+                    f"identity {entry.identity!r} is in two splits: {first.id!r} is {first.use}, "
+                    f"{entry.id!r} is {entry.use}"
                 )
     return entries
 

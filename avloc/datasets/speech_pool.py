@@ -118,7 +118,7 @@ class SpeechPool:
         return int(self.offsets[index + 1] - self.offsets[index])
 
     def read(self, index: int, start: int = 0, end: int | None = None) -> np.ndarray:
-        """Samples ``[start, end)`` of an entry; outside the recording they are zero.
+        """Read samples ``[start, end)`` of an entry; outside the recording they are zero.
 
         Returns
         -------
@@ -136,7 +136,7 @@ class SpeechPool:
         return out
 
     def draw(self, rng: np.random.Generator, candidates: np.ndarray | None = None) -> int:
-        """A random entry; an identity counts with the square root of its seconds.
+        """Draw a random entry; an identity counts with the square root of its seconds.
 
         So a reader of hours does not drown a hundred speakers of a minute each.
         """

@@ -1,4 +1,4 @@
-"""What a recording's sound is like apart from its words: level, spectra of speech and floor, bandwidth, offset."""
+"""What a recording sounds like apart from its words: level, spectra of speech and floor, band, offset."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,9 +15,9 @@ LONGEST_S = 20  # of a recording are looked at: enough for its averages
 class SpeechStatistics:
     """Averages of recordings, the first axis is the recording.
 
-    ``level`` RMS amplitude in frames with speech; ``threshold`` frame RMS above which a frame counts as speech;
-    ``speech`` and ``floor`` mean power in 257 bins (Hann 512) of frames with speech and of the quietest tenth;
-    ``bandwidth_hz`` the highest frequency with sound; ``offset`` mean amplitude.
+    ``level`` RMS amplitude in frames with speech; ``threshold`` frame RMS above which a frame counts as
+    speech; ``speech`` and ``floor`` mean power in 257 bins (Hann 512) of frames with speech and of the
+    quietest tenth; ``bandwidth_hz`` the highest frequency with sound; ``offset`` mean amplitude.
     """
 
     level: np.ndarray  # (N,)

@@ -38,8 +38,8 @@ def draw_item(
 ) -> Item:
     """Draw one item of a mixture of families and genuine recordings.
 
-    A genuine item takes its host by the rule of a family drawn like any other, so that the choice of hosts says
-    nothing about the class.
+    A genuine item takes its host by the rule of a family drawn like any other, so that the choice of hosts
+    says nothing about the class.
 
     Parameters
     ----------

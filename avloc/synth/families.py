@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
 from avloc.synth.matching import Sound, fit_to_host, rms
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
@@ -99,14 +100,14 @@ def _formant_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) ->
 
 
 def insert_other(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    """Words of another speaker of the same use."""
+    """Take words of another speaker of the same use."""
     identity = host.pool.entries[host.index].identity
     source = _draw_source(rng, host, host.pool.natural, lambda i: host.pool.entries[i].identity != identity)
     return None if source is None else _insertion(rng, host, source, first, last)
 
 
 def insert_same(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    """Other words of the same speaker: of another recording, or of another place in this one."""
+    """Take other words of the same speaker: of another recording, or of another place in this one."""
     members = host.pool.by_identity.get(host.pool.entries[host.index].identity, (host.index,))
     others = np.array([i for i in members if i != host.index], dtype=np.int64)
     source = host.index
@@ -118,7 +119,7 @@ def insert_same(rng: np.random.Generator, host: Host, first: int, last: int) -> 
 
 
 def insert_generated(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    """Words that a neural synthesizer or vocoder spoke, of any sentence and voice of the same use."""
+    """Take words that a neural synthesizer or vocoder spoke, of any sentence and voice of the same use."""
     if not len(host.pool.generated):
         return None
     source = _draw_source(rng, host, host.pool.generated, lambda i: True)
@@ -126,7 +127,7 @@ def insert_generated(rng: np.random.Generator, host: Host, first: int, last: int
 
 
 def neural_pair(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    """The same words at the same times from the neural twin of the host."""
+    """Paste the same words at the same times from the neural twin of the host."""
     twins = [fake for natural, fake in host.pool.pairs if natural == host.index]
     if not twins:
         return None
@@ -142,8 +143,10 @@ def neural_pair(rng: np.random.Generator, host: Host, first: int, last: int) -> 
     twin = wide[shift : shift + len(original)]
     if rms(twin) < 0.1 * host.sound.threshold:
         return None
-    gain = rms(original) / rms(twin) * 10 ** (rng.normal(0, 0.5) / 20)
-    fitted = fit_to_host(rng, twin, original, host.sound, None, gain=gain)
+    sound = Sound.of(host.pool.statistics, source)
+    strength = float(rng.choice([0.0, 1.0]))
+    gain = 10 ** (rng.normal(0, 0.5) / 20)
+    fitted = fit_to_host(rng, twin, original, host.sound, sound, gain=gain, tilt_strength=strength)
     parameters = {
         "lag_s": (lag + shift - PAIR_SEARCH) / 16000,
         "generator": host.pool.entries[source].generator,
@@ -185,7 +188,7 @@ def _insertion(
     last: int,
     away: tuple[int, int] | None = None,
 ) -> Material | None:
-    """Words of entry ``source``, about as long as the span, matched to the host."""
+    """Cut words of entry ``source``, about as long as the span, matched to the host."""
     n = host.pool.n_samples(source)
     length = last - first
     if n < length + 4 * MARGIN:
@@ -202,12 +205,26 @@ def _insertion(
     if away and start < away[1] + 1600 and end > away[0] - 1600:
         return None
     samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
+    samples = _as_coded_as(rng, host, source, samples)
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
     gain = 10 ** (rng.normal(0, 1.5) / 20)
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
     parameters = {"source_start_s": start / 16000, "tilt_strength": strength, "gain": gain}
     return Material(fitted, source, False, parameters)
+
+
+def _as_coded_as(rng: np.random.Generator, host: Host, source: int, samples: np.ndarray) -> np.ndarray:
+    """Give clean material the holes of a coder where the host has them: a codec is no forgery."""
+    entries = host.pool.entries
+    if (
+        entries[host.index].path.suffix != ".mp3"
+        or entries[source].path.suffix == ".mp3"
+        or rng.random() < 0.2
+    ):
+        return samples
+    step = float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
+    return code_lossily(samples, step=step, mask_db=float(rng.uniform(35, 55)), bandwidth_hz=6000.0)
 
 
 AUDIO_FAMILIES: dict[str, Maker] = {

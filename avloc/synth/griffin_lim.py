@@ -54,7 +54,7 @@ def griffin_lim(
 
 @lru_cache(maxsize=64)
 def _mel_bank(n_fft: int, n_mels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Triangular bank (F, M) with bands of unit sum on the 2595 log10(1 + f/700) scale, and the way back (M, F)."""
+    """Triangular bank (F, M) of unit sums on the scale 2595 log10(1 + f/700), and the way back (M, F)."""
     top = 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, n_mels + 2) / 2595) - 1)
     frequency = np.arange(n_fft // 2 + 1) * SAMPLE_RATE / n_fft

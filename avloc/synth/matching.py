@@ -1,6 +1,6 @@
 """Making inserted material sound like its host in everything but what was forged.
 
-Level, spectral tilt, bandwidth, noise floor, rumble and offset of a splice are what a network would learn first,
+Level, tilt, bandwidth, noise floor, rumble and offset of a splice are what a network would learn first
 because they are easy; they say where a file came from, not that it was forged.
 """
 

@@ -15,7 +15,7 @@ def frame_envelope(samples: np.ndarray) -> np.ndarray:
 
 
 def draw_length(rng: np.random.Generator, longest_s: float) -> int:
-    """Length of a segment in samples: log-uniform from 0.2 to 3 s, one in ten up to 5 s, at most ``longest_s``."""
+    """Draw a length in samples: log-uniform from 0.2 to 3 s, at times to 5 s, at most ``longest_s``."""
     top = LONGEST_S if rng.random() < 0.1 else USUAL_LONGEST_S
     top = max(min(top, longest_s), SHORTEST_S)
     return int(SAMPLE_RATE * np.exp(rng.uniform(np.log(SHORTEST_S), np.log(top))))

@@ -1,4 +1,4 @@
-"""Joining material into a host recording with cross-fades; the only place where an edit becomes samples and truth."""
+"""Joining material into a host with cross-fades: the only place where an edit becomes samples and truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ MARGIN = 160  # samples that a piece has beyond each of its ends: half of the lo
 class Edit:
     """Put ``material`` in place of host samples ``[start, end)``.
 
-    ``material`` (n + 2 * MARGIN,) has ``MARGIN`` samples more than it puts in at each end, for the cross-fades of
-    ``fades`` samples (left, right; at most 2 * MARGIN). ``equal_power`` keeps the level of unlike sounds in a fade.
+    ``material`` (n + 2 * MARGIN,) has ``MARGIN`` samples more than it puts in at each end, for the
+    cross-fades of ``fades`` samples (left, right; at most 2 * MARGIN). ``equal_power`` keeps the level of
+    unlike sounds in a fade.
     """
 
     start: int
