@@ -1,0 +1,195 @@
+"""Cut a recording into overlapping windows, and merge what the windows say: one is the inverse of the other.
+
+Window ``k`` starts at frame ``360 k`` and holds 640 frames (25.6 s); the last one ends with the recording and
+is shorter. The hop is three pieces of the recogniser's stem, so the pieces of neighbouring windows coincide.
+What is shorter than a length that the stem can cut into pieces (160 + 120 n frames) is filled up by repeating
+its own frames from the start; the repetition is masked and never scored.
+
+The **core** of a window is the part that no neighbour is nearer to: from the middle of the overlap with the
+window before to the middle of the overlap with the one after, and to the ends of the recording. A proposal
+counts in the window whose core holds its centre, a frame score in the window whose core holds the frame.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avloc.decoding.proposals import Proposals
+from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, RATE, WINDOW_FRAMES, WINDOW_HOP
+from avloc.structures import FrameGrid
+
+OVERLAP = WINDOW_FRAMES - WINDOW_HOP
+CENTRE_STEPS = 4096  # a frame; both windows of an overlap must place a centre alike in spite of float32
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of a recording, in frames of the 25 Hz grid since the recording's zero.
+
+    ``start`` and ``n_frames`` say what real frames it holds, ``core_start`` and ``core_end`` which of them
+    count here (half-open), ``new_start`` from where no earlier window held them.
+    """
+
+    index: int
+    start: int
+    n_frames: int
+    core_start: int
+    core_end: int
+
+    @property
+    def end(self) -> int:
+        """One past the last real frame."""
+        return self.start + self.n_frames
+
+    @property
+    def new_start(self) -> int:
+        """First frame that no earlier window held."""
+        return self.start + (OVERLAP if self.index else 0)
+
+    @property
+    def network_frames(self) -> int:
+        """Length that the network is given: the real frames filled up to whole pieces."""
+        n_hops = max(0, math.ceil((self.n_frames - PIECE_FRAMES) / PIECE_HOP))
+        return PIECE_FRAMES + n_hops * PIECE_HOP
+
+
+def next_window(index: int, n_available: int, *, ended: bool) -> Window | None:
+    """Window number ``index``, as soon as it can be told whether another one follows it.
+
+    Parameters
+    ----------
+    index : int [>= 0]
+        Number of the window.
+    n_available : int [frames, >= 0]
+        Frames of the recording that are known so far.
+    ended : bool
+        No frame will follow.
+
+    Returns
+    -------
+    Window or None
+        None: more frames are needed, or, with ``ended``, the windows before hold everything.
+    """
+    start = index * WINDOW_HOP
+    last = n_available <= start + WINDOW_FRAMES
+    if last and not ended:
+        return None
+    seen_before = start + OVERLAP if index else 0
+    if n_available <= seen_before:
+        return None
+    return Window(
+        index=index,
+        start=start,
+        n_frames=min(WINDOW_FRAMES, n_available - start),
+        core_start=start + OVERLAP // 2 if index else 0,
+        core_end=n_available if last else start + WINDOW_HOP + OVERLAP // 2,
+    )
+
+
+def plan_windows(n_frames: int) -> Iterator[Window]:
+    """All windows of a recording of ``n_frames`` frames, in order.
+
+    Examples
+    --------
+    >>> [(w.start, w.n_frames, w.core_start, w.core_end, w.network_frames) for w in plan_windows(700)]
+    [(0, 640, 0, 500, 640), (360, 340, 500, 700, 400)]
+    """
+    index = 0
+    while (window := next_window(index, n_frames, ended=True)) is not None:
+        yield window
+        index += 1
+
+
+def fill_up(values: np.ndarray, n_total: int, *, axis: int = 0) -> np.ndarray:
+    """Repeat ``values`` from their start along ``axis`` until there are ``n_total``.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to repeat, or more than ``n_total`` already.
+    """
+    n_real = values.shape[axis]
+    if not 0 < n_real <= n_total:
+        raise ValueError(f"expected 1 to {n_total} values along axis {axis}, got {n_real}")
+    if n_real == n_total:
+        return values
+    return np.take(values, np.arange(n_total) % n_real, axis=axis)
+
+
+class Merger:
+    """Collects what the windows of one recording and channel say, in the time of the recording.
+
+    Only here do window-relative float32 seconds become float64 seconds of the recording.
+
+    Parameters
+    ----------
+    window_top_k : int
+        Proposals kept of each window, best first.
+    min_score : float [0, 1]
+        Proposals below are not kept.
+    """
+
+    def __init__(self, *, window_top_k: int, min_score: float) -> None:
+        self._window_top_k = window_top_k
+        self._min_score = min_score
+        self._proposals: list[Proposals] = []
+        self._curves: dict[str, list[tuple[int, np.ndarray]]] = {}
+
+    def add(self, window: Window, proposals: Proposals, curves: Mapping[str, np.ndarray]) -> None:
+        """Add what ``window`` says.
+
+        Parameters
+        ----------
+        window : Window
+            Where it lies.
+        proposals : Proposals
+            Window-relative; those whose centre lies outside the core are dropped.
+        curves : mapping of name to float32 (window.n_frames,)
+            NaN where nothing was analysed; what lies outside the core is dropped.
+        """
+        grid = FrameGrid(rate=RATE, n_frames=window.n_frames)
+        segments = proposals.segments.double().cpu() + grid.time(window.start)
+        centres = segments.mean(dim=1) * float(RATE)
+        centres = (centres * CENTRE_STEPS).round() / CENTRE_STEPS
+        in_core = (centres >= window.core_start) & (centres < window.core_end)
+        scores = proposals.scores.cpu()
+        rows = torch.nonzero(in_core & (scores >= self._min_score))[:, 0]
+        best = torch.argsort(scores[rows], descending=True, stable=True)[: self._window_top_k]
+        rows = rows[best]
+        if rows.numel():
+            self._proposals.append(
+                Proposals(segments[rows], scores[rows].double(), proposals.modality.cpu()[rows].double())
+            )
+        core = slice(window.core_start - window.start, window.core_end - window.start)
+        for name, values in curves.items():
+            self._curves.setdefault(name, []).append((window.core_start, values[core].astype(np.float32)))
+
+    def proposals(self, duration_s: float) -> Proposals:
+        """All proposals so far, float64 seconds, cut to ``[0, duration_s]``; none of zero length."""
+        if not self._proposals:
+            empty = torch.zeros(0, dtype=torch.float64)
+            return Proposals(empty.reshape(0, 2), empty, empty.reshape(0, 2))
+        merged = Proposals(
+            torch.cat([p.segments for p in self._proposals]).clamp(0.0, duration_s),
+            torch.cat([p.scores for p in self._proposals]),
+            torch.cat([p.modality for p in self._proposals]),
+        )
+        return merged[merged.segments[:, 1] > merged.segments[:, 0]]
+
+    def curve(self, name: str, n_frames: int) -> np.ndarray:
+        """Stitched curve float32 (n_frames,), NaN where nothing was analysed."""
+        values = np.full(n_frames, np.nan, dtype=np.float32)
+        for start, part in self._curves.get(name, ()):
+            values[start : start + len(part)] = part[: max(0, n_frames - start)]
+        return values
+
+
+def frame_evidence(*curves: np.ndarray) -> Tensor:
+    """Maximum of curves for each frame, float32 (T,), 0 where none was analysed: it rescores the proposals."""
+    with np.errstate(invalid="ignore"):
+        strongest = np.fmax.reduce(np.stack(curves))  # fmax: a number wins over NaN
+    return torch.from_numpy(np.nan_to_num(strongest, nan=0.0).astype(np.float32))
