@@ -7,6 +7,7 @@ could run any function of the machine. :func:`build` looks names up in the close
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 
 from mmengine.registry import Registry
@@ -17,6 +18,8 @@ ENCODERS = Registry("encoder", scope="avloc")
 NETWORKS = Registry("network", scope="avloc")
 DATASETS = Registry("dataset", scope="avloc")
 METRICS = Registry("metric", scope="avloc")
+
+REGISTRIES = (ENCODERS, NETWORKS, DATASETS, METRICS)
 
 Spec = Mapping[str, object] | type | str | None
 
@@ -67,10 +70,62 @@ def look_up(registry: Registry, name: str | type) -> type:
     return name
 
 
-def name_of(registry: Registry, cls: type) -> str:
-    """Return the name under which ``cls`` stands in ``registry``; ConfigError if it does not."""
-    look_up(registry, cls)
-    return next(name for name, known in registry.module_dict.items() if known is cls)
+def registered_name(value: object) -> str | None:
+    """Return the name under which a class stands in any of the four tables; None if in none."""
+    for registry in REGISTRIES:
+        for name, known in registry.module_dict.items():
+            if known is value:
+                return name
+    return None
+
+
+def find_registered(name: object, *, where: str) -> type:
+    """Return the class of that name from whichever table has it; ConfigError if none has."""
+    known = {known: cls for registry in REGISTRIES for known, cls in registry.module_dict.items()}
+    if not isinstance(name, str) or name not in known:
+        raise ConfigError(f"{where!r} is {name!r}, which is not registered; {suggest(str(name), known)}")
+    return known[name]
+
+
+def with_names(value: object, *, where: str = "") -> object:
+    """Copy a configuration for JSON: registered classes become their names, tuples become lists.
+
+    Parameters
+    ----------
+    value : object
+        Mappings with text keys, lists, tuples, text, numbers, booleans, None and registered classes, nested.
+    where : str
+        Key path of ``value``, for messages.
+
+    Returns
+    -------
+    object
+        The copy: dict, list, str, int, float, bool or None.
+
+    Raises
+    ------
+    ConfigError
+        If a class is not registered, or a value is of another type or not finite.
+    """
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ConfigError(f"{where or 'the configuration'}: a key must be text, got {key!r}")
+        return {key: with_names(inner, where=f"{where}.{key}".lstrip(".")) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_names(inner, where=f"{where}[{i}]") for i, inner in enumerate(value)]
+    if callable(value):
+        name = registered_name(value)
+        if name is not None:
+            return name
+        raise ConfigError(f"{where}: {getattr(value, '__qualname__', value)} is not registered")
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ConfigError(
+        f"{where}: a configuration holds text, finite numbers, lists and mappings, got {value!r}"
+    )
 
 
 def check_keywords(cls: type, keywords: Iterable[str], *, where: str) -> None:
