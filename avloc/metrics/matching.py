@@ -1,0 +1,266 @@
+"""Which proposal serves which reference, at many IoU thresholds at once.
+
+Conventions
+-----------
+Matching never crosses recordings, so it is done once; the curves, the recalls and every bootstrap replicate
+are sums over its result. A reference serves at most one proposal, except with ``assignment="any"``.
+
+- ``by_score``: proposals in order of descending score; each takes the free reference that it overlaps most,
+  if that IoU is a hit. Equal IoU: the reference that stands first in the file.
+- ``by_reference``: references in file order; each takes the first unused proposal in *file* order that is a
+  hit (evaluators of LAV-DF and AV-Deepfake1M).
+- ``any``: a reference counts as found by the best-ranked proposal that is a hit; proposals are not used up
+  (average recall of the same evaluators). No row is a hit in the sense of a precision then.
+
+Arithmetic: an IoU that equals the threshold on paper may fall on either side after rounding (0.1-0.2 s
+against 0.1-0.3 s gives 0.5000000000000001 in float64). ``union="hull"`` is max end - min start: of
+overlapping segments it is the exact union with one rounding; ``"exact"`` is the same, and segments that do
+not overlap have IoU 0. ``"lengths"`` is length + length - intersection, with three roundings. A zero-length
+row overlaps nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from avloc.metrics.table import SegmentTable
+
+NEVER = np.iinfo(np.int64).max
+"""Rank of a reference that no proposal serves."""
+
+ASSIGNMENTS = ("by_score", "by_reference", "any")
+UNIONS = ("exact", "hull", "lengths")
+HITS = ("greater", "greater_equal")
+ARITHMETIC = ("float64", "float32")
+ORDERS = ("sorted", "as_given")
+
+
+def _jit(function: Callable) -> Callable:
+    """Compile with an on-disk cache, or without one where neither the package nor the home can be written."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba found no place for its cache: a read-only installation
+        return numba.njit(nogil=True)(function)
+
+
+@_jit
+def _iou(start: float, end: float, other_start: float, other_end: float, by_lengths: bool) -> float:
+    overlap = min(end, other_end) - max(start, other_start)
+    if overlap <= 0:
+        return overlap - overlap  # zero of the same type: float32 where the times are
+    if by_lengths:
+        return overlap / ((end - start) + (other_end - other_start) - overlap)
+    return overlap / (max(end, other_end) - min(start, other_start))
+
+
+@_jit
+def _by_score(
+    spans: np.ndarray,  # (N, 2) s, proposals by recording
+    splits: np.ndarray,  # (R + 1,)
+    ranks: np.ndarray,  # (N,)
+    truth: np.ndarray,  # (K, 2) s, references by recording
+    truth_splits: np.ndarray,  # (R + 1,)
+    thresholds: np.ndarray,  # (n_iou,)
+    inclusive: bool,
+    by_lengths: bool,
+    hits: np.ndarray,  # (n_iou, N), written
+    found_at: np.ndarray,  # (n_iou, K), written
+) -> None:
+    for r in range(len(splits) - 1):
+        rows = splits[r] + np.argsort(ranks[splits[r] : splits[r + 1]])
+        for row in rows:
+            for t in range(len(thresholds)):
+                best, best_iou = -1, thresholds[t]
+                for k in range(truth_splits[r], truth_splits[r + 1]):
+                    if found_at[t, k] != NEVER:
+                        continue
+                    iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+                    if iou > best_iou or (inclusive and best < 0 and iou == best_iou):
+                        best, best_iou = k, iou
+                if best >= 0:
+                    hits[t, row] = True
+                    found_at[t, best] = ranks[row]
+
+
+@_jit
+def _by_reference(
+    spans: np.ndarray,  # (N, 2) s, proposals by recording
+    splits: np.ndarray,  # (R + 1,)
+    ranks: np.ndarray,  # (N,)
+    truth: np.ndarray,  # (K, 2) s, references by recording
+    truth_splits: np.ndarray,  # (R + 1,)
+    thresholds: np.ndarray,  # (n_iou,)
+    inclusive: bool,
+    by_lengths: bool,
+    hits: np.ndarray,  # (n_iou, N), written
+    found_at: np.ndarray,  # (n_iou, K), written
+) -> None:
+    for r in range(len(splits) - 1):
+        for t in range(len(thresholds)):
+            for k in range(truth_splits[r], truth_splits[r + 1]):
+                for row in range(splits[r], splits[r + 1]):
+                    iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+                    exceeds = iou > thresholds[t] or (inclusive and iou == thresholds[t])
+                    if exceeds and not hits[t, row]:
+                        hits[t, row] = True
+                        found_at[t, k] = ranks[row]
+                        break
+
+
+@_jit
+def _any(
+    spans: np.ndarray,  # (N, 2) s, proposals by recording
+    splits: np.ndarray,  # (R + 1,)
+    ranks: np.ndarray,  # (N,)
+    truth: np.ndarray,  # (K, 2) s, references by recording
+    truth_splits: np.ndarray,  # (R + 1,)
+    thresholds: np.ndarray,  # (n_iou,)
+    inclusive: bool,
+    by_lengths: bool,
+    hits: np.ndarray,  # (n_iou, N), written
+    found_at: np.ndarray,  # (n_iou, K), written
+) -> None:
+    for r in range(len(splits) - 1):
+        for t in range(len(thresholds)):
+            for k in range(truth_splits[r], truth_splits[r + 1]):
+                for row in range(splits[r], splits[r + 1]):
+                    iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+                    if iou > thresholds[t] or (inclusive and iou == thresholds[t]):
+                        found_at[t, k] = min(found_at[t, k], ranks[row])
+
+
+_KERNELS = {"by_score": _by_score, "by_reference": _by_reference, "any": _any}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """Outcome of ``match``, rows in order of descending score over all recordings.
+
+    Parameters
+    ----------
+    hits : np.ndarray [shape=(n_iou, N), bool]
+        Whether the row serves a reference.
+    scores : np.ndarray [shape=(N,)]
+        Descending.
+    recordings : np.ndarray [shape=(N,), int64]
+        Recording of each row.
+    found_at : np.ndarray [shape=(n_iou, K), int64]
+        Rank (0 first) inside its recording of the proposal that serves each reference; ``NEVER`` for a miss.
+    reference_recordings : np.ndarray [shape=(K,), int64]
+        Recording of each reference.
+    n_recordings : int
+    """
+
+    hits: np.ndarray
+    scores: np.ndarray
+    recordings: np.ndarray
+    found_at: np.ndarray
+    reference_recordings: np.ndarray
+    n_recordings: int
+
+
+def match(
+    proposals: SegmentTable,
+    references: SegmentTable,
+    *,
+    iou_thresholds: Sequence[float],
+    assignment: str = "by_score",
+    hit: str = "greater",
+    union: str = "exact",
+    arithmetic: str = "float64",
+    order: str = "sorted",
+) -> Matches:
+    """Match the proposals of every recording to its references.
+
+    Parameters
+    ----------
+    proposals, references : SegmentTable
+        With the same ``ids`` in the same order (see ``SegmentTable.select``).
+    iou_thresholds : sequence of float [(0, 1)]
+        Thresholds of intersection over union.
+    assignment, hit, union, arithmetic : str
+        See the module's conventions; ``hit="greater"`` is strict.
+    order : str
+        Rank of a proposal inside its recording: ``"sorted"`` by descending score, then start, then end, then
+        file order; ``"as_given"``: file order. Rows of the result are sorted by score either way; equal
+        scores by recording id, then rank (``"sorted"``), or in file order (``"as_given"``).
+
+    Returns
+    -------
+    Matches
+
+    Raises
+    ------
+    ValueError
+        If the tables name different recordings, proposals have no scores, or an option is unknown.
+    """
+    _check_options(assignment=assignment, hit=hit, union=union, arithmetic=arithmetic, order=order)
+    if proposals.ids != references.ids:
+        raise ValueError(
+            "proposals and references must name the same recordings in the same order; use select()"
+        )
+    if proposals.scores is None:
+        raise ValueError("proposals must have scores, got a table without")
+    ranks = rank_rows(proposals, order)
+    dtype = np.float64 if arithmetic == "float64" else np.float32
+    thresholds = np.asarray(iou_thresholds, dtype=dtype)
+    hits = np.zeros((len(thresholds), len(proposals.starts)), dtype=np.bool_)
+    found_at = np.full((len(thresholds), len(references.starts)), NEVER, dtype=np.int64)
+    spans = [np.stack([t.starts, t.ends], axis=1).astype(dtype) for t in (proposals, references)]
+    _KERNELS[assignment](
+        spans[0],
+        proposals.splits,
+        ranks,
+        spans[1],
+        references.splits,
+        thresholds,
+        hit == "greater_equal",
+        union == "lengths",
+        hits,
+        found_at,
+    )
+    by_score = _global_order(proposals, proposals.scores.astype(dtype), ranks, order)
+    return Matches(
+        hits=hits[:, by_score],
+        scores=proposals.scores[by_score],
+        recordings=proposals.recordings[by_score],
+        found_at=found_at,
+        reference_recordings=references.recordings,
+        n_recordings=len(references.ids),
+    )
+
+
+def rank_rows(proposals: SegmentTable, order: str) -> np.ndarray:
+    """Rank (0 first) of every row inside its recording, shape (N,), int64."""
+    owner = proposals.recordings
+    ranks = np.arange(len(owner)) - proposals.splits[owner]
+    if order == "as_given":
+        return ranks
+    rows = np.lexsort((proposals.ends, proposals.starts, -proposals.scores, owner))
+    sorted_ranks = np.empty_like(ranks)
+    sorted_ranks[rows] = ranks  # recordings are contiguous, so position minus split is the rank there too
+    return sorted_ranks
+
+
+def _global_order(proposals: SegmentTable, scores: np.ndarray, ranks: np.ndarray, order: str) -> np.ndarray:
+    """Rows by descending score; ties as ``match`` says."""
+    if order == "as_given":
+        return np.argsort(-scores, kind="stable")
+    place = {recording: i for i, recording in enumerate(sorted(proposals.ids))}
+    by_id = np.array([place[recording] for recording in proposals.ids], dtype=np.int64)
+    return np.lexsort((ranks, by_id[proposals.recordings], -scores))
+
+
+def _check_options(**chosen: str) -> None:
+    allowed = {
+        "assignment": ASSIGNMENTS,
+        "hit": HITS,
+        "union": UNIONS,
+        "arithmetic": ARITHMETIC,
+        "order": ORDERS,
+    }
+    for name, value in chosen.items():
+        if value not in allowed[name]:
+            raise ValueError(f"{name} must be one of {allowed[name]}, got {value!r}")

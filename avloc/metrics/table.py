@@ -1,0 +1,191 @@
+"""SegmentTable: the rows that are scored, exactly as they were read.
+
+Conventions
+-----------
+Times in seconds, float64. Rows keep file order inside a recording. Zero-length rows, rows before zero or
+beyond the end of the recording, duplicates and overlapping rows are legal, because the published evaluators
+score them; a row that ends before it starts, or that holds NaN or infinity, is not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avloc.errors import AnnotationError
+from avloc.structures import Prediction, Reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentTable:
+    """Segments of many recordings in flat arrays.
+
+    Parameters
+    ----------
+    starts, ends : np.ndarray [shape=(N,), s, float64]
+        Rows of recording 0 in file order, then those of recording 1, and so on.
+    scores : np.ndarray or None [shape=(N,), float64]
+        Larger means more likely forged; None for references.
+    splits : np.ndarray [shape=(R + 1,), int64]
+        Rows of recording ``r`` are ``splits[r]`` to ``splits[r + 1]``.
+    ids : tuple of str [length R]
+        Recording ids, each once.
+    n_skipped : int [>= 0]
+        Invalid rows that the reader was told to drop.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other.
+
+    Examples
+    --------
+    >>> table = SegmentTable.from_rows({"a": [[0.9, 1.0, 2.0]], "b": []})
+    >>> table.ids, table.splits.tolist()
+    (('a', 'b'), [0, 1, 1])
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    scores: np.ndarray | None
+    splits: np.ndarray
+    ids: tuple[str, ...]
+    n_skipped: int = 0
+
+    def __post_init__(self) -> None:
+        n = len(self.starts)
+        lengths = (len(self.ends), n if self.scores is None else len(self.scores))
+        if lengths != (n, n):
+            raise ValueError(
+                f"starts, ends and scores must have one length, got {n}, {lengths[0]}, {lengths[1]}"
+            )
+        splits = self.splits
+        if (
+            len(splits) != len(self.ids) + 1
+            or splits[0] != 0
+            or splits[-1] != n
+            or np.any(np.diff(splits) < 0)
+        ):
+            raise ValueError(f"splits must rise from 0 to {n} in {len(self.ids) + 1} entries, got {splits!r}")
+        if len(set(self.ids)) != len(self.ids):
+            twice = sorted({i for i in self.ids if self.ids.count(i) > 1})[:5]
+            raise ValueError(f"every recording id must stand once, got {twice} more than once")
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Mapping[str, Iterable[Sequence[float]]],
+        *,
+        source: str = "predictions",
+        skip_invalid: bool = False,
+    ) -> "SegmentTable":
+        """Table of ``{id: [[score, start_s, end_s], ...]}``, the rows of a prediction file.
+
+        Raises
+        ------
+        AnnotationError
+            For a row that is not three finite numbers with start <= end, naming ``source`` and the id;
+            with ``skip_invalid`` such rows are dropped and counted.
+        """
+        return _build(rows, 3, source, skip_invalid)
+
+    @classmethod
+    def from_spans(
+        cls,
+        rows: Mapping[str, Iterable[Sequence[float]]],
+        *,
+        source: str = "references",
+        skip_invalid: bool = False,
+    ) -> "SegmentTable":
+        """Table of ``{id: [[start_s, end_s], ...]}``, without scores; errors as in ``from_rows``."""
+        return _build(rows, 2, source, skip_invalid)
+
+    @classmethod
+    def from_references(cls, references: Iterable[Reference]) -> "SegmentTable":
+        """Table of reference segments in file order; no segment means a genuine recording."""
+        pairs = [(r.recording_id, [(s.start, s.end) for s in r.segments]) for r in references]
+        _refuse_duplicates([recording for recording, _ in pairs], "references")
+        return cls.from_spans(dict(pairs))
+
+    @classmethod
+    def from_predictions(cls, predictions: Iterable[Prediction]) -> "SegmentTable":
+        """Table of detections (after suppression), under the id of each recording.
+
+        Run the localizer with a minimum score of 0: detections that were cut off cannot be scored.
+        """
+        pairs = [
+            (p.recording.id, [(d.score, d.segment.start, d.segment.end) for d in p.detections])
+            for p in predictions
+        ]
+        _refuse_duplicates([recording for recording, _ in pairs], "predictions")
+        return cls.from_rows(dict(pairs))
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows per recording, shape (R,), int64."""
+        return np.diff(self.splits)
+
+    @property
+    def recordings(self) -> np.ndarray:
+        """Index into ``ids`` of every row, shape (N,), int64."""
+        return np.repeat(np.arange(len(self.ids)), self.counts)
+
+    def select(self, ids: Sequence[str]) -> "SegmentTable":
+        """Return the table of ``ids`` in that order; an id that has no entry here gets no rows."""
+        place = {recording: i for i, recording in enumerate(self.ids)}
+        found = [place.get(recording, -1) for recording in ids]
+        spans = [np.arange(self.splits[i], self.splits[i + 1]) if i >= 0 else np.arange(0) for i in found]
+        rows = np.concatenate(spans) if spans else np.arange(0)
+        splits = np.concatenate([[0], np.cumsum([len(span) for span in spans])]).astype(np.int64)
+        scores = None if self.scores is None else self.scores[rows]
+        return SegmentTable(self.starts[rows], self.ends[rows], scores, splits, tuple(ids), self.n_skipped)
+
+    def unsorted(self) -> tuple[str, ...]:
+        """Ids of recordings whose rows are not in order of descending score."""
+        if self.scores is None or len(self.scores) < 2:
+            return ()
+        owner = self.recordings
+        rises = (np.diff(self.scores) > 0) & (owner[1:] == owner[:-1])
+        return tuple(self.ids[i] for i in np.unique(owner[1:][rises]))
+
+
+def _refuse_duplicates(ids: Sequence[str], source: str) -> None:
+    if len(set(ids)) != len(ids):
+        twice = sorted({i for i in ids if ids.count(i) > 1})[:5]
+        raise AnnotationError(f"{source}: every recording must stand once, got {twice} more than once")
+
+
+def _build(
+    rows: Mapping[str, Iterable[Sequence[float]]], width: int, source: str, skip_invalid: bool
+) -> SegmentTable:
+    """Check every row and lay them out flat; ``width`` 3 has the score in front."""
+    flat: list[tuple[float, ...]] = []
+    splits, n_skipped = [0], 0
+    for recording, entries in rows.items():
+        for k, entry in enumerate(entries):
+            problem = _problem(entry, width)
+            if problem is None:
+                flat.append(tuple(float(value) for value in entry))
+            elif skip_invalid:
+                n_skipped += 1
+            else:
+                raise AnnotationError(f"{source}: {recording!r} row {k}: {problem}, got {entry!r}")
+        splits.append(len(flat))
+    values = np.array(flat, dtype=np.float64).reshape(-1, width)
+    scores = values[:, 0].copy() if width == 3 else None
+    starts, ends = values[:, -2].copy(), values[:, -1].copy()
+    return SegmentTable(starts, ends, scores, np.array(splits, dtype=np.int64), tuple(rows), n_skipped)
+
+
+def _problem(entry: Sequence[float], width: int) -> str | None:
+    """Say what is wrong with a row, or None."""
+    names = "[score, start_s, end_s]" if width == 3 else "[start_s, end_s]"
+    try:
+        values = [float(value) for value in entry]
+    except (TypeError, ValueError):
+        return f"expected {names} as numbers"
+    if len(values) != width or not np.all(np.isfinite(values)):
+        return f"expected {names}, all finite"
+    if values[-1] < values[-2]:
+        return "expected end >= start"
+    return None
