@@ -189,7 +189,7 @@ class Merger:
 
 
 def frame_evidence(*curves: np.ndarray) -> Tensor:
-    """Maximum of curves for each frame, float32 (T,), 0 where none was analysed: it rescores the proposals."""
+    """Largest of the curves in each frame, float32 (T,), 0 where none was analysed: for rescoring."""
     with np.errstate(invalid="ignore"):
         strongest = np.fmax.reduce(np.stack(curves))  # fmax: a number wins over NaN
     return torch.from_numpy(np.nan_to_num(strongest, nan=0.0).astype(np.float32))
