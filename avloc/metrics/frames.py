@@ -54,25 +54,32 @@ class FrameScores:
 
     @classmethod
     def from_curves(cls, curves: Iterable[Curve]) -> "FrameScores | None":
-        """Take the largest value at each frame of several curves on one grid; None without any curve.
+        """Take the largest value at each frame of several curves; None without any curve.
+
+        Curves of one rate may begin at different frames, as those of different faces do.
 
         Raises
         ------
         ValueError
-            If the curves differ in rate or start.
+            If the curves differ in rate, or are not whole frames apart.
         """
         curves = list(curves)
         if not curves:
             return None
-        grids = {(curve.rate, curve.start) for curve in curves}
-        if len(grids) > 1:
-            raise ValueError(f"curves must share rate and start, got {sorted(grids)}")
-        length = max(len(curve.values) for curve in curves)
-        stacked = np.full((len(curves), length), np.nan)
-        for row, curve in zip(stacked, curves, strict=True):
-            row[: len(curve.values)] = [np.nan if value is None else value for value in curve.values]
-        rate, start = grids.pop()
-        return cls(np.fmax.reduce(stacked, axis=0), rate, start)
+        rate, start = curves[0].rate, min(curve.start for curve in curves)
+        offsets = [(curve.start - start) * float(rate) for curve in curves]
+        if any(curve.rate != rate for curve in curves) or any(abs(o - round(o)) > 1e-3 for o in offsets):
+            grids = sorted({(str(curve.rate), curve.start) for curve in curves})
+            raise ValueError(f"curves must lie on one grid, got (rate, start) {grids}")
+        length = max(round(o) + len(curve.values) for o, curve in zip(offsets, curves, strict=True))
+        largest = np.full(length, np.nan)
+        for offset, curve in zip(offsets, curves, strict=True):
+            values = np.array(
+                [np.nan if value is None else value for value in curve.values], dtype=np.float64
+            )
+            place = slice(round(offset), round(offset) + len(values))
+            largest[place] = np.fmax(largest[place], values)
+        return cls(largest, rate, start)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

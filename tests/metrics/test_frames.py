@@ -65,8 +65,10 @@ def test_curves_become_their_largest_value():
     ]
     np.testing.assert_array_equal(FrameScores.from_curves(curves).values, [0.3, 0.2, np.nan])
     assert FrameScores.from_curves([]) is None
-    with pytest.raises(ValueError, match="share rate and start"):
-        FrameScores.from_curves([curves[0], Curve("score_visual", 1.0, Fraction(25), (0.3,))])
+    later = Curve("score_visual", 0.04, Fraction(25), (0.4, 0.3))
+    np.testing.assert_array_equal(FrameScores.from_curves([curves[0], later]).values, [0.1, 0.4, 0.3])
+    with pytest.raises(ValueError, match="must lie on one grid"):
+        FrameScores.from_curves([curves[0], Curve("score_visual", 0.02, Fraction(25), (0.3,))])
 
 
 def test_no_frames_give_no_figures():

@@ -64,9 +64,9 @@ def test_corrected_equals_the_float64_evaluators(parity_dir, case, peer):
     found = evaluate(proposals, references, iou_thresholds=list(answer))
     mixed = order_inside_a_tie_matters(proposals, references, list(answer))
     for (threshold, value), in_doubt in zip(answer.items(), mixed, strict=True):
-        # 1e-9 is the fixtures' own suggestion; 1e-3 is one place among some hundred rows, at one of 47
-        references tolerance = 1e-3 if in_doubt else 1e-9 assert found[f"AP@{threshold:g}"] ==
-        pytest.approx(value, abs=tolerance), threshold
+        # 1e-9 is the fixtures' own suggestion; 1e-3: one place among some hundred rows, at one of 47 references
+        tolerance = 1e-3 if in_doubt else 1e-9
+        assert found[f"AP@{threshold:g}"] == pytest.approx(value, abs=tolerance), threshold
 
 
 @pytest.mark.parametrize("peer", ["lavdf", "avdeepfake1m"])
@@ -86,9 +86,8 @@ def test_the_switches_reproduce_the_float32_evaluators(parity_dir, case, peer, m
     answers = {f"AP@{float(t):g}": v for t, v in expected[peer].get("ap", {}).items()}
     answers |= {f"AR@{n}": v for n, v in expected[peer].get("ar", {}).items()}
     for name, value in answers.items():
-        assert found[name] == pytest.approx(value, abs=2e-6), (
-            name
-        )  # the fixtures' tolerance: order of float32 sums
+        # 2e-6 is the fixtures' tolerance: order of float32 sums
+        assert found[name] == pytest.approx(value, abs=2e-6), name
 
 
 def test_a_perfect_answer_is_one_where_published_evaluators_say_two_thirds(parity_dir):
