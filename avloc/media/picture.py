@@ -1,0 +1,180 @@
+"""Decoded pictures to the 25 Hz grid: which source frame is shown, where the face is, crops; in the child."""
+
+import time as wall
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import numpy as np
+
+from avloc.media.clock import GRID_RATE, FrameClock
+from avloc.media.protocol import Message
+
+BLOCK_FRAMES = 25
+
+
+class PictureTrack:
+    """Follows one video stream on the 25 Hz grid and gives blocks of at most one second.
+
+    Parameters
+    ----------
+    clock : FrameClock
+        Maps source frames to grid frames.
+    make_tracker : callable, optional
+        ``make_tracker(frame_size=(width, height))`` gives a face tracker; without it no face is looked for.
+    crops : mapping
+        From the name of a crop to ``(shape, function of (frame, box))``.
+    """
+
+    is_picture: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        clock: FrameClock,
+        *,
+        make_tracker: Callable[..., Any] | None = None,
+        crops: Mapping[str, tuple[tuple[int, int], Callable[[np.ndarray, np.ndarray], np.ndarray]]]
+        | None = None,
+    ) -> None:
+        self.clock = clock
+        self._make_tracker = make_tracker
+        self._crops = dict(crops or {})
+        self._tracker: Any = None
+        self._size: tuple[int, int] | None = None
+        self._held: Any = None  # the latest frame; it is shown until the next one begins
+        self._gray: np.ndarray | None = None  # of the held frame, made when it is first shown
+        self._sources: deque[int] = deque()  # source index of the grid frames that are in no block yet
+        self._start = 0  # grid frame of the first of them
+        self._finished = 0  # grid frames before this one have left the tracker
+        self._faces: dict[int, tuple[int, np.ndarray, dict[str, np.ndarray]]] = {}
+        self.n_frames = 0  # decoded
+        self.face_s = 0.0
+
+    @property
+    def n_grid_frames(self) -> int:
+        """Length of the track so far, in grid frames."""
+        return self._start + len(self._sources)
+
+    def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
+        """Take one decoded frame that is shown from ``time`` seconds on; yield the blocks that are full."""
+        self._show(self.clock.push(time))
+        self._held, self._gray = frame, None
+        self.n_frames += 1
+        yield from self._emit(whole=False)
+
+    def finish(self, duration: Fraction | None) -> Iterator[Message]:
+        """Yield what is left; the last frame lasts ``duration`` seconds."""
+        self._show(self.clock.finish(duration))
+        if self._tracker is not None:
+            began = wall.perf_counter()
+            self._take(self._tracker.finish())
+            self.face_s += wall.perf_counter() - began
+        yield from self._emit(whole=True)
+
+    def _show(self, grid_frames: range) -> None:
+        """Let the held frame stand in these grid frames."""
+        for index in grid_frames:
+            self._sources.append(self.n_frames - 1)
+            if self._held is None or self._make_tracker is None:
+                continue
+            if self._gray is None:
+                self._gray = self._to_gray(self._held)
+            began = wall.perf_counter()
+            if self._tracker is None:
+                self._tracker = self._make_tracker(frame_size=self._size)
+            self._take(self._tracker.push(self._gray, index))
+            self.face_s += wall.perf_counter() - began
+
+    def _take(self, tracked: Any) -> None:
+        for item in tracked:
+            if item.face >= 0:
+                cut = {name: make(item.frame_gray, item.box) for name, (_, make) in self._crops.items()}
+                self._faces[item.grid_index] = (item.face, np.asarray(item.box, np.float32), cut)
+            self._finished = item.grid_index + 1
+
+    def _emit(self, *, whole: bool) -> Iterator[Message]:
+        end = self.n_grid_frames
+        # frames at which nothing was shown never enter the tracker
+        shown = self._make_tracker is not None and self._held is not None
+        ready = end if whole or not shown else max(self._finished, self._n_unshown())
+        while ready - self._start >= BLOCK_FRAMES or (whole and ready > self._start):
+            yield self._make_block(min(BLOCK_FRAMES, ready - self._start))
+
+    def _n_unshown(self) -> int:
+        """First grid frame in no block yet at which a frame was shown."""
+        return self._start + next((i for i, s in enumerate(self._sources) if s >= 0), len(self._sources))
+
+    def _make_block(self, n: int) -> Message:
+        sources = np.array([self._sources.popleft() for _ in range(n)], np.int64)
+        arrays = {"source_index": sources, "face": np.full(n, -1, np.int32)}
+        arrays["boxes"] = np.full((n, 4), np.nan, np.float32)
+        for name, (shape, _) in self._crops.items():
+            arrays[f"crop_{name}"] = np.zeros((n, *shape), np.uint8)
+        for row in range(n):
+            found = self._faces.pop(self._start + row, None)
+            if found is not None:
+                arrays["face"][row], arrays["boxes"][row] = found[:2]
+                for name, crop in found[2].items():
+                    arrays[f"crop_{name}"][row] = crop
+        fields = {"start": self._start, "media_s": float((self._start + n) / GRID_RATE)}
+        self._start += n
+        return Message("video", fields, arrays)
+
+    def _to_gray(self, frame: Any) -> np.ndarray:
+        """Full-range gray picture of shape (H, W), upright, of the size of the first one."""
+        gray = to_upright(frame.reformat(format="gray").to_ndarray(), frame.rotation)
+        if self._size is None:
+            self._size = (gray.shape[1], gray.shape[0])
+        elif self._size != (gray.shape[1], gray.shape[0]):
+            turned = gray.shape[::-1] != (frame.width, frame.height)
+            width, height = self._size[::-1] if turned else self._size
+            gray = to_upright(
+                frame.reformat(width=width, height=height, format="gray").to_ndarray(), frame.rotation
+            )
+        return np.ascontiguousarray(gray)
+
+
+class ColourTrack:
+    """Gives every grid frame in colour, one message a frame, for tools that render short clips."""
+
+    is_picture: ClassVar[bool] = True
+
+    def __init__(self, clock: FrameClock) -> None:
+        self.clock = clock
+        self._held: Any = None
+        self._size: tuple[int, int] | None = None
+        self.n_frames = 0
+        self.n_grid_frames = 0
+        self.face_s = 0.0
+
+    def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
+        """Take one decoded frame; yield the grid frames at which the one before it is shown."""
+        shown = self.clock.push(time)
+        yield from self._emit(frame if self._held is None else self._held, shown)
+        self._held = frame
+        self.n_frames += 1
+
+    def finish(self, duration: Fraction | None) -> Iterator[Message]:
+        """Yield the grid frames at which the last frame is shown."""
+        yield from self._emit(self._held, self.clock.finish(duration))
+
+    def _emit(self, frame: Any, shown: range) -> Iterator[Message]:
+        """Give ``frame`` once for each grid frame; before the first one it stands in."""
+        if not shown:
+            return
+        self._size = self._size or (frame.width, frame.height)
+        width, height = self._size
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        picture = np.ascontiguousarray(to_upright(picture, frame.rotation))
+        for index in shown:
+            self.n_grid_frames = index + 1
+            yield Message(
+                "colour", {"start": index, "media_s": float((index + 1) / GRID_RATE)}, {"frame": picture}
+            )
+
+
+def to_upright(picture: np.ndarray, rotation: float) -> np.ndarray:
+    """Turn a picture as its container says it is to be shown; only quarter turns."""
+    quarters = round(rotation / 90) % 4
+    return np.rot90(picture, quarters) if quarters else picture

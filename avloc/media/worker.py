@@ -1,0 +1,216 @@
+"""The decoding child: opens, lists, decodes. The only importer of PyAV for reading.
+
+It reads requests from its standard input and answers on its standard output; see ``protocol.py``. Whatever
+a library prints goes to stderr. A failure is an answer with a reason; a death is noticed by the parent.
+"""
+
+import argparse
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import av
+import av.logging
+
+from avloc.media import headers
+from avloc.media.clock import FrameClock
+from avloc.media.content import Content, inspect_content
+from avloc.media.picture import ColourTrack, PictureTrack
+from avloc.media.protocol import Message, encode_message, read_message, unpack_path
+from avloc.media.sandbox import enter_sandbox
+from avloc.media.sound import SoundTrack
+from avloc.media.streaming import Refusal, Streaming
+
+CONTAINERS = (
+    "mov,matroska,avi,wav,w64,flac,ogg,mp3,aac,amr,amrnb,amrwb,aiff,au,caf,asf,flv,mpegts,mpeg,wv,tta,ac3,eac3,"
+    "gsm,g722,g723_1,nistsphere,mxf,ivf,dv,h264,hevc,mpegvideo"
+)
+LARGE_PICTURE = 1_000_000  # pixels; smaller ones are decoded faster than real time by one thread
+MAX_ERRORS = 1000  # in a row; a demuxer that only fails is given up
+SHORT_HEADER = 4096  # a known container that cannot be opened and is smaller than this was cut
+
+
+def main(arguments: list[str]) -> None:
+    """Serve requests until the parent closes the pipe."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--die-with-parent-thread", action="store_true")
+    options = parser.parse_args(arguments)
+    requests, answers = _claim_pipes()
+    av.logging.set_level(None)
+    enter_sandbox(die_with_parent_thread=options.die_with_parent_thread, parent=options.parent)
+    _send(answers, Message("ready"))
+    while (request := read_message(requests.read)) is not None:
+        for answer in serve(request):
+            _send(answers, answer)
+
+
+def serve(request: Message) -> Iterator[Message]:
+    """Answer one request; the last message is of kind ``end`` or ``failure``."""
+    handlers = {"open": open_recording, "decode": decode_recording}
+    try:
+        yield from handlers[request.kind](request.fields)
+    except Refusal as refusal:
+        yield Message("failure", {"reason": refusal.reason, "message": str(refusal)})
+    except MemoryError:
+        yield Message(
+            "failure", {"reason": "out_of_memory", "message": "decoding needs more memory than is allowed"}
+        )
+    except Exception:  # the boundary of one recording: the next one must still be served
+        yield Message("failure", {"reason": "internal_error", "message": traceback.format_exc(limit=-8)})
+
+
+def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
+    """List streams and read packet timestamps; nothing is decoded."""
+    path, limits = unpack_path(fields["path"]), fields["limits"]
+    content = inspect_content(path)
+    with _open(path, content, limits) as container:
+        choice = _choose(container, limits)
+        yield Message("heartbeat")
+        whole = container.duration is None
+        packets = _demux(container, choice.used)
+        times, complete = headers.read_times(packets, choice.used, whole=whole)
+        _drop_silent_streams(choice, times, content)
+        headers.add_times(choice, times, container, complete=complete)
+        duration_s = max(f["duration"] or 0.0 for f in choice.listed if f["index"] in choice.used)
+        if duration_s > limits["duration_s"]:
+            raise Refusal(
+                "limit_reached", f"duration_s: {duration_s:.0f} s, at most {limits['duration_s']:.0f} s"
+            )
+        zero = min(times[index].first for index in choice.used)
+        name = container.format.name
+    warnings = ["truncated"] if content.truncated else []
+    warnings += ["extension_mismatch"] if headers.is_extension_wrong(path, name) else []
+    warnings += ["limit_reached"] if choice.notes else []
+    warnings += ["codec_unsupported"] if choice.undecodable else []
+    answer = {"container": name, "zero": [zero.numerator, zero.denominator], "streams": choice.listed}
+    answer |= {"audio": choice.audio, "video": choice.video, "warnings": warnings, "notes": choice.notes}
+    yield Message("end", answer)
+
+
+def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
+    """Decode the chosen streams in one pass over the file."""
+    path, limits = unpack_path(fields["path"]), fields["limits"]
+    content = inspect_content(path)
+    with _open(path, content, limits) as container:
+        tracks = {}
+        limit = Fraction(limits["duration_s"])
+        if fields["audio"] is not None:
+            tracks[fields["audio"]] = SoundTrack(
+                _make_resampler, sample_rate=fields["sample_rate"], limit=limit
+            )
+        if fields["video"] is not None:
+            stream = container.streams[fields["video"]]
+            _set_threads(stream)
+            clock = FrameClock(1 / Fraction(stream.average_rate or stream.guessed_rate or 25), limit)
+            tracks[fields["video"]] = _make_picture(clock, fields)
+        streaming = Streaming(
+            container,
+            tracks,
+            zero=Fraction(*fields["zero"]),
+            limits=limits,
+            is_cut=content.truncated,
+            errors=(av.error.FFmpegError, ValueError),
+        )
+        yield from streaming.run(_demux(container, list(tracks)))
+
+
+def _make_resampler(rate: int) -> av.AudioResampler:
+    # without a layout: with one, the two parties of a call would be mixed
+    return av.AudioResampler(format="fltp", rate=rate)
+
+
+def _make_picture(clock: FrameClock, fields: Mapping[str, Any]) -> PictureTrack | ColourTrack:
+    if fields["picture"] == "colour":
+        return ColourTrack(clock)
+    if not fields["crops"]:
+        return PictureTrack(clock)
+    # here, not above: recordings without a picture need not wait for OpenCV
+    from avloc.features.crops import mouth_crop
+    from avloc.features.face import FaceTracker
+
+    known = {"mouth96_box": ((96, 96), mouth_crop)}
+    return PictureTrack(
+        clock, make_tracker=FaceTracker, crops={name: known[name] for name in fields["crops"]}
+    )
+
+
+def _set_threads(stream: Any) -> None:
+    context = stream.codec_context
+    large = context.width * context.height > LARGE_PICTURE
+    context.thread_count = 2 if large else 1
+    context.thread_type = "FRAME" if large else "NONE"
+
+
+def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the two pipes to ourselves: what a library reads or prints must not reach them."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _send(answers: BinaryIO, message: Message) -> None:
+    for buffer in encode_message(message):
+        answers.write(buffer)
+    answers.flush()
+
+
+def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
+    if content.refusal:
+        raise Refusal(*content.refusal)
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "max_streams": "4096"}
+    try:
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, ValueError, OverflowError) as error:
+        small = os.stat(path).st_size < SHORT_HEADER
+        if content.truncated or (content.kind and small):
+            raise Refusal("truncated", f"the file ends inside its header: {error}") from error
+        raise Refusal("unrecognised", f"no known media container: {error}") from error
+
+
+def _choose(container: Any, limits: Mapping[str, float]) -> headers.Choice:
+    choice = headers.choose_streams(container, limits)
+    if choice.used:
+        return choice
+    if choice.notes:
+        raise Refusal("limit_reached", "; ".join(choice.notes))
+    if choice.undecodable:
+        raise Refusal("codec_unsupported", f"no decoder for {', '.join(choice.undecodable)}")
+    raise Refusal("no_samples", "the file holds neither a sound nor a video stream")
+
+
+def _drop_silent_streams(
+    choice: headers.Choice, times: Mapping[int, headers.Times], content: Content
+) -> None:
+    """Streams without a packet are not used; without any stream there is nothing to analyse."""
+    if choice.audio is not None and times[choice.audio].first is None:
+        choice.audio = None
+    if choice.video is not None and times[choice.video].first is None:
+        choice.video = None
+    if not choice.used:
+        cut = content.truncated and content.kind == "mp4"
+        raise Refusal(
+            *(("truncated", "no media left") if cut else ("no_samples", "the streams have no samples"))
+        )
+
+
+def _demux(container: Any, indices: list[int]) -> Iterator[Any]:
+    """Yield packets; go on after errors in between, stop where nothing but errors comes."""
+    streams = [container.streams[index] for index in indices]
+    n_errors = 0
+    while n_errors < MAX_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                n_errors = 0
+                yield packet
+            return
+        except (av.error.EOFError, MemoryError):
+            raise
+        except av.error.FFmpegError:
+            n_errors += 1
