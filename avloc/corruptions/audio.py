@@ -21,7 +21,7 @@ class Severity:
     noise: float = 0.6
     band: float = 0.25
     narrowest_hz: float = 3000.0
-    telephone: float = 0.2
+    telephone: float = 0.0
     coding: float = 0.3
     clipping: float = 0.05
     gain: float = 0.8
@@ -29,7 +29,7 @@ class Severity:
 
 
 TRAINING = Severity()
-WIDE = Severity(telephone=0.0, narrowest_hz=5000.0)
+WIDE = Severity(narrowest_hz=5000.0)
 
 
 def augment(

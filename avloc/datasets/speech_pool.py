@@ -13,7 +13,7 @@ from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
 
 SAMPLE_RATE = 16000
-VERSION = "3"  # part of the cache key: raise it when decoding or statistics change
+VERSION = "4"  # part of the cache key: raise it when decoding or statistics change
 SPEECH_KINDS = ("speech", "telephony_speech")
 
 Reader = Callable[[Path], np.ndarray]

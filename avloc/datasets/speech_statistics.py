@@ -72,7 +72,7 @@ def measure_speech(waveform: np.ndarray) -> SpeechStatistics:
     loud_energy = float(np.percentile(energy[sounding], 90)) + 1e-12
     threshold = max(loud_energy * 10**-2.5, float(energy[quiet].mean()) * 4)
     threshold = min(threshold, loud_energy * 0.3)
-    loud = energy >= threshold
+    loud = energy >= min(threshold, energy.max())
     speech = power[loud].mean(axis=0)
     return SpeechStatistics(
         level=np.array([np.sqrt(energy[loud].mean() + 1e-12)], dtype=np.float32),
@@ -94,5 +94,7 @@ def _bandwidth(speech: np.ndarray) -> float:
         above = level_db[edge + 6 :].max()
         below = level_db[edge - 12 : edge].mean()
         if below - above > 15:
-            return edge * SAMPLE_RATE / N_FFT
+            usual = np.median(level_db[edge - 36 : edge - 12])
+            last = np.flatnonzero(level_db[: edge + 1] > usual - 15)[-1]
+            return float(last + 0.5) * SAMPLE_RATE / N_FFT
     return SAMPLE_RATE / 2

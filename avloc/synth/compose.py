@@ -97,13 +97,14 @@ def compose(
     """
     if family not in AUDIO_FAMILIES and family != GENUINE:
         raise ValueError(f"family must be {GENUINE!r} or one of {sorted(AUDIO_FAMILIES)}, got {family!r}")
+    limit = int(duration_s * SAMPLE_RATE)
     for _ in range(40):
         host = _draw_host(rng, pool, host_like or family, duration_s)
         if family == GENUINE:
             return _finish(host, host.samples, [], GENUINE, [])
-        edits, materials = _draw_edits(rng, host, family)
+        edits, materials = _draw_edits(rng, host, family, limit)
         if edits:
-            samples, spans = _apply(host, edits)
+            samples, spans = _apply(host, edits, limit)
             return _finish(host, samples, spans, family, materials)
     raise ValueError(f"no item of family {family!r} can be made from this pool of {len(pool)} recordings")
 
@@ -129,7 +130,9 @@ def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration
     return Host.cut(pool, index, start, start + length)
 
 
-def _draw_edits(rng: np.random.Generator, host: Host, family: str) -> tuple[list[Edit], list[Material]]:
+def _draw_edits(
+    rng: np.random.Generator, host: Host, family: str, limit: int
+) -> tuple[list[Edit], list[Material]]:
     n = len(host.samples)
     wanted = int(rng.choice([1, 1, 1, 2, 3])) if n > 4 * SAMPLE_RATE else 1
     longest_s = 0.5 * n / SAMPLE_RATE / wanted
@@ -146,26 +149,27 @@ def _draw_edits(rng: np.random.Generator, host: Host, family: str) -> tuple[list
         if material is not None:
             chosen.append((_place(rng, host, span, material), material))
     chosen.sort(key=lambda pair: pair[0].start)
-    # What lengthens the recording is pushed out at its end: a segment that would go with it is not made.
+    # A segment that would be cut off with what the recording gains in length is not made.
+    room = limit if host.whole else n
     edits: list[Edit] = []
     materials: list[Material] = []
     added = 0
     for edit, material in chosen:
         inside = len(edit.material) - 2 * MARGIN
-        if edit.start + added + inside <= n - EDGE:
+        if edit.start + added + inside <= room - EDGE:
             edits.append(edit)
             materials.append(material)
             added += inside - (edit.end - edit.start)
     return edits, materials
 
 
-def _apply(host: Host, edits: list[Edit]) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Apply ``edits`` and keep the host's length, as far as the recording goes on where they shorten it."""
+def _apply(host: Host, edits: list[Edit], limit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Apply ``edits``; a cut host keeps its length, a whole one keeps its end, as genuine items do."""
     n = len(host.samples)
     gained = sum(len(e.material) - 2 * MARGIN - (e.end - e.start) for e in edits)
     follows = min(max(-gained, 0), host.pool.n_samples(host.index) - host.start - n)
     longer = host.pool.read(host.index, host.start, host.start + n + follows)
-    return assemble(longer, edits, min(n, len(longer) + gained))
+    return assemble(longer, edits, min(limit if host.whole else n, len(longer) + gained))
 
 
 def _place(rng: np.random.Generator, host: Host, span: tuple[int, int], material: Material) -> Edit:

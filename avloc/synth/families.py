@@ -38,6 +38,11 @@ class Host:
         samples = pool.read(index, start, end)
         return cls(pool, index, start, samples, frame_envelope(samples), Sound.of(pool.statistics, index))
 
+    @property
+    def whole(self) -> bool:
+        """Nothing of the recording was cut off."""
+        return self.start == 0 and len(self.samples) == self.pool.n_samples(self.index)
+
     def around(self, first: int, last: int, extra: int) -> np.ndarray:
         """Read samples ``[first - extra, last + extra)``, beyond the cut too where the recording has them."""
         return self.pool.read(self.index, self.start + first - extra, self.start + last + extra)

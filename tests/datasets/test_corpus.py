@@ -1,0 +1,92 @@
+"""Manifests: exactly one use, no identity in two, and what a licence forbids left out."""
+
+import json
+
+import pytest
+
+from avloc.datasets.corpus import read_manifest, read_manifests, select_entries
+from avloc.errors import AnnotationError
+
+
+def _row(name: str, **fields: object) -> dict:
+    row = {"id": name, "file": f"{name}.flac", "kind": "speech", "identity": "ann", "use": "train"}
+    return row | {"weights_ok": True, "licence_material": "CC0", "sha256": name, "duration_s": 1.0} | fields
+
+
+def _write(folder, rows, name="manifest.json"):
+    path = folder / name
+    path.write_text(json.dumps({"entries": rows}))
+    return path
+
+
+def test_an_entry_has_an_absolute_path_and_times_in_seconds(tmp_path):
+    row = _row("a", generator="vocoder", natural_pair="b", pair_lag_ms=46, word_segments=[[0.1, 0.4, "bin"]])
+    (entry,) = read_manifest(_write(tmp_path, [row]))
+    assert entry.path == tmp_path / "a.flac" and entry.pair_lag == pytest.approx(0.046)
+    assert entry.words == ((0.1, 0.4, "bin"),)
+
+
+def test_only_the_asked_use_and_licence_are_selected(tmp_path):
+    rows = [
+        _row("a"),
+        _row("b", use="dev", identity="bob"),
+        _row("c", weights_ok=False),
+        _row("d", kind="genuine_talking_face"),
+        _row("e", use="test", identity="eve"),
+    ]
+    entries = read_manifests([_write(tmp_path, rows)])
+    assert [e.id for e in select_entries(entries, use="train", kinds=("speech",))] == ["a"]
+    kept = select_entries(entries, use="train", kinds=("speech",), weights_only=False)
+    assert [e.id for e in kept] == ["a", "c"]
+
+
+def test_a_missing_permission_counts_as_none(tmp_path):
+    row = _row("a")
+    del row["weights_ok"]
+    entries = read_manifests([_write(tmp_path, [row])])
+    assert select_entries(entries, use="train", kinds=("speech",)) == []
+
+
+def test_generated_speech_with_the_voice_of_another_use_is_left_out(tmp_path):
+    rows = [
+        _row("a"),
+        _row("b", use="dev", identity="bob"),
+        _row("fake-of-ann", use="dev", kind="generated_speech", generator="g"),
+        _row("fake-of-bob", use="dev", kind="generated_speech", generator="g", identity="bob"),
+    ]
+    entries = read_manifests([_write(tmp_path, rows)])
+    chosen = select_entries(entries, use="dev", kinds=("speech", "generated_speech"))
+    assert [e.id for e in chosen] == ["b", "fake-of-bob"]
+
+
+def test_a_natural_identity_in_two_splits_is_refused(tmp_path):
+    paths = [_write(tmp_path, [_row("a")]), _write(tmp_path, [_row("b", use="test")], "other.json")]
+    with pytest.raises(AnnotationError, match="'ann' is in two splits"):
+        read_manifests(paths)
+
+
+@pytest.mark.parametrize("field", ["id", "file", "kind", "use", "licence_material"])
+def test_a_missing_field_is_named(tmp_path, field):
+    row = _row("a")
+    del row[field]
+    with pytest.raises(AnnotationError, match=field):
+        read_manifest(_write(tmp_path, [row]))
+
+
+def test_what_is_not_a_manifest_is_refused_with_its_name(tmp_path):
+    path = tmp_path / "manifest.json"
+    path.write_text("[]")
+    with pytest.raises(AnnotationError, match="manifest.json"):
+        read_manifest(path)
+
+
+@pytest.mark.dataset
+def test_the_real_manifests_share_no_identity_between_uses(shared_media, shared_corpus):
+    entries = read_manifests([shared_media / "manifest.json", shared_corpus / "manifest.json"])
+    kinds = ("speech", "telephony_speech", "genuine_talking_face", "generated_speech")
+    voices = [
+        {e.identity for e in select_entries(entries, use=u, kinds=kinds)} for u in ("train", "dev", "test")
+    ]
+    assert all(voices)
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert {v for v in voices[first] & voices[second] if "unknown" not in v} == set()
