@@ -21,6 +21,8 @@ class PictureTrack:
     ----------
     clock : FrameClock
         Maps source frames to grid frames.
+    convert : callable
+        ``convert(frame, format=..., width=..., height=...)`` gives the frame in another pixel format.
     make_tracker : callable, optional
         ``make_tracker(frame_size=(width, height))`` gives a face tracker; without it no face is looked for.
     crops : mapping
@@ -32,12 +34,14 @@ class PictureTrack:
     def __init__(
         self,
         clock: FrameClock,
+        convert: Callable[..., Any],
         *,
         make_tracker: Callable[..., Any] | None = None,
         crops: Mapping[str, tuple[tuple[int, int], Callable[[np.ndarray, np.ndarray], np.ndarray]]]
         | None = None,
     ) -> None:
         self.clock = clock
+        self._convert = convert
         self._make_tracker = make_tracker
         self._crops = dict(crops or {})
         self._tracker: Any = None
@@ -123,16 +127,12 @@ class PictureTrack:
 
     def _to_gray(self, frame: Any) -> np.ndarray:
         """Full-range gray picture of shape (H, W), upright, of the size of the first one."""
-        gray = to_upright(frame.reformat(format="gray").to_ndarray(), frame.rotation)
+        turned = round(frame.rotation / 90) % 2 == 1
         if self._size is None:
-            self._size = (gray.shape[1], gray.shape[0])
-        elif self._size != (gray.shape[1], gray.shape[0]):
-            turned = gray.shape[::-1] != (frame.width, frame.height)
-            width, height = self._size[::-1] if turned else self._size
-            gray = to_upright(
-                frame.reformat(width=width, height=height, format="gray").to_ndarray(), frame.rotation
-            )
-        return np.ascontiguousarray(gray)
+            self._size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        width, height = self._size[::-1] if turned else self._size
+        gray = self._convert(frame, format="gray", width=width, height=height).to_ndarray()
+        return np.ascontiguousarray(to_upright(gray, frame.rotation))
 
 
 class ColourTrack:
@@ -140,8 +140,9 @@ class ColourTrack:
 
     is_picture: ClassVar[bool] = True
 
-    def __init__(self, clock: FrameClock) -> None:
+    def __init__(self, clock: FrameClock, convert: Callable[..., Any]) -> None:
         self.clock = clock
+        self._convert = convert
         self._held: Any = None
         self._size: tuple[int, int] | None = None
         self.n_frames = 0
@@ -165,7 +166,7 @@ class ColourTrack:
             return
         self._size = self._size or (frame.width, frame.height)
         width, height = self._size
-        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        picture = self._convert(frame, format="rgb24", width=width, height=height).to_ndarray()
         picture = np.ascontiguousarray(to_upright(picture, frame.rotation))
         for index in shown:
             self.n_grid_frames = index + 1

@@ -7,12 +7,14 @@ a library prints goes to stderr. A failure is an answer with a reason; a death i
 import argparse
 import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any, BinaryIO
 
 import av
 import av.logging
+from av.video.reformatter import VideoReformatter
 
 from avloc.media import headers
 from avloc.media.clock import FrameClock
@@ -124,17 +126,21 @@ def _make_resampler(rate: int) -> av.AudioResampler:
 
 def _make_picture(clock: FrameClock, fields: Mapping[str, Any]) -> PictureTrack | ColourTrack:
     if fields["picture"] == "colour":
-        return ColourTrack(clock)
+        return ColourTrack(clock, _make_converter())
     if not fields["crops"]:
-        return PictureTrack(clock)
+        return PictureTrack(clock, _make_converter())
     # here, not above: recordings without a picture need not wait for OpenCV
     from avloc.features.crops import mouth_crop
     from avloc.features.face import FaceTracker
 
     known = {"mouth96_box": ((96, 96), mouth_crop)}
-    return PictureTrack(
-        clock, make_tracker=FaceTracker, crops={name: known[name] for name in fields["crops"]}
-    )
+    crops = {name: known[name] for name in fields["crops"]}
+    return PictureTrack(clock, _make_converter(), make_tracker=FaceTracker, crops=crops)
+
+
+def _make_converter() -> Callable[..., Any]:
+    """Convert pixel formats with one context for all frames; a frame's own would be set up anew each time."""
+    return partial(VideoReformatter().reformat, threads=1)
 
 
 def _set_threads(stream: Any) -> None:
