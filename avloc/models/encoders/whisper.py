@@ -8,6 +8,7 @@ registered encoder itself.
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -40,9 +41,9 @@ def sinusoid_positions(n_positions: int, width: int) -> Tensor:
     if width < 4 or width % 2:
         raise ValueError(f"width must be even and at least 4, got {width}")
     half = width // 2
-    frequency = torch.exp(-math.log(10000.0) / (half - 1) * torch.arange(half, dtype=torch.float32))
-    angle = torch.arange(n_positions, dtype=torch.float32)[:, None] * frequency[None, :]
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
+    frequency = np.exp(-math.log(10000.0) / (half - 1) * np.arange(half))
+    angle = np.arange(n_positions)[:, None] * frequency[None, :]
+    return torch.from_numpy(np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32))
 
 
 class _SelfAttention(nn.Module):
