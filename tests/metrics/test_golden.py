@@ -64,7 +64,7 @@ def test_corrected_equals_the_float64_evaluators(parity_dir, case, peer):
     found = evaluate(proposals, references, iou_thresholds=list(answer))
     mixed = order_inside_a_tie_matters(proposals, references, list(answer))
     for (threshold, value), in_doubt in zip(answer.items(), mixed, strict=True):
-        # 1e-9 is the fixtures' own suggestion; 1e-3: one place among some hundred rows, at one of 47 references
+        # 1e-9 is the fixtures' own suggestion; 1e-3: one place among some hundred rows, one of 47 references
         tolerance = 1e-3 if in_doubt else 1e-9
         assert found[f"AP@{threshold:g}"] == pytest.approx(value, abs=tolerance), threshold
 

@@ -1,0 +1,193 @@
+"""How well avloc localizes, by kind of forgery, beside two baselines on the same items.
+
+python benchmarks/accuracy.py --items DIR --weights default --out benchmarks/results/accuracy.json \
+    --bootstrap 200
+
+DIR holds ``manifest.jsonl`` (one JSON object an item: path, duration_s, segments [[start_s, end_s], ...],
+family, modality, and where known audio_segments, visual_segments, source) and the media, as ``avloc synth``
+makes them. Items without segments are genuine and serve as negatives of every family. Protocol ``corrected``;
+a figure stands beside its 95 % bootstrap interval over source recordings.
+
+False alarms are detections at or above the operating threshold of the weights card in genuine items. A
+baseline has no threshold of its own; it gets the one at which it finds as many segments as avloc does, or all
+that it can find.
+"""
+
+import argparse
+import hashlib
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from systems import Answers, as_telephone, load_references, run_avloc, run_random, run_signal
+
+from avloc import metrics
+from avloc.metrics import SegmentTable
+from avloc.structures import Reference
+
+IOU = (0.5, 0.75)
+PROPOSALS = (20,)
+COLUMNS = ("AP@0.5", "AP@0.75", "frame_AUC", "frame_AUC_inside", "frame_AUC_boundary", "AUC")
+
+
+def score(answers: Answers, references: list[Reference], *, bootstrap: int, seed: int) -> dict:
+    """Figures of all items and of every family against all genuine items."""
+    groups = {"all": references, **metrics.slices(references, "family")}
+    return {name: _figures(answers, chosen, bootstrap, seed) for name, chosen in groups.items()}
+
+
+def _figures(answers: Answers, references: list[Reference], bootstrap: int, seed: int) -> dict:
+    table = SegmentTable.from_references(references)
+    rows = SegmentTable.from_rows({i: answers.rows[i] for i in table.ids if i in answers.rows})
+    found = metrics.evaluate(
+        rows,
+        references,
+        iou_thresholds=IOU,
+        n_proposals=PROPOSALS,
+        recording_scores=answers.scores,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    pooled = metrics.pool_frames(answers.frames, table)
+    found |= {n: None if np.isnan(v) else v for n, v in metrics.frame_auc(pooled).items()}
+    found["n_frames"], found["frame_coverage"] = len(pooled.scores), pooled.coverage
+    if bootstrap:
+        sources = [reference.attributes["source"] for reference in references]
+        found["intervals"] |= metrics.bootstrap_intervals(
+            lambda weights: metrics.frame_auc(pooled, weights=weights),
+            sources,
+            n_replicates=bootstrap,
+            seed=seed,
+        )
+    return found
+
+
+def count_alarms(
+    answers: Answers, references: list[Reference], thresholds: Mapping[str, float]
+) -> list[dict]:
+    """Count false alarms and found segments at each operating threshold, over the items it applies to."""
+    counted = []
+    for threshold in sorted(set(thresholds.values())):
+        chosen = [r for r in references if thresholds.get(r.recording_id) == threshold]
+        table = SegmentTable.from_references(chosen)
+        rows = SegmentTable.from_rows({i: answers.rows.get(i, []) for i in table.ids})
+        durations = {r.recording_id: r.duration for r in chosen}
+        alarms = metrics.false_alarms(rows, table, durations, threshold=threshold)
+        scores = _hit_scores(answers, chosen)
+        n_found, n_references = int((scores >= threshold).sum()), len(table.starts)
+        counted.append(
+            {**alarms.to_dict(), "n_items": len(chosen), "n_found": n_found, "n_references": n_references}
+        )
+    return counted
+
+
+def _hit_scores(answers: Answers, references: list[Reference]) -> np.ndarray:
+    """Scores of the detections that serve a segment at IoU > 0.5, best first."""
+    table = SegmentTable.from_references(references)
+    rows = SegmentTable.from_rows({i: answers.rows.get(i, []) for i in table.ids})
+    matches = metrics.match(rows, table, iou_thresholds=[0.5])
+    return matches.scores[matches.hits[0]]
+
+
+def threshold_for(answers: Answers, references: list[Reference], n_found: int) -> float:
+    """Highest threshold at which ``n_found`` segments are found, or as many as can be; above 1 for none."""
+    scores = _hit_scores(answers, references)[:n_found]
+    return float(scores[-1]) if len(scores) else float(np.nextafter(1.0, 2.0))
+
+
+def print_table(results: Mapping[str, dict], file: object = None) -> None:
+    """Print one line a family and system: figures with intervals."""
+    print(f"{'items':<24}{'system':<10}{'n':>5}{'K':>5}", *(f"{c:>19}" for c in COLUMNS), file=file)
+    for group in results["avloc"]["figures"]:
+        for system, result in results.items():
+            figures = result["figures"][group]
+            cells = [_cell(figures[c], (figures["intervals"] or {}).get(c)) for c in COLUMNS]
+            start = f"{group:<24}{system:<10}{figures['n']:>5}{figures['n_references']:>5}"
+            print(start, *(f"{cell:>19}" for cell in cells), file=file)
+    for system, result in results.items():
+        for alarms in result["false_alarms"]:
+            share = f"{alarms['n_found']} of {alarms['n_references']} segments found"
+            print(f"{system}: false alarms {alarms['text']} at {alarms['threshold']:.4f}, {share}", file=file)
+        if result["failures"]:
+            print(f"{system}: {len(result['failures'])} items were not analysed", file=file)
+
+
+def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def measure(
+    references: list[Reference], folder: Path, localizer: Callable, *, bootstrap: int, seed: int
+) -> dict:
+    """Run and score the three systems."""
+    systems = {
+        "avloc": run_avloc(references, folder, localizer),
+        "random": run_random(references, seed),
+        "signal": run_signal(references, folder),
+    }
+    thresholds = {"avloc": systems["avloc"].thresholds}
+    at_threshold = count_alarms(systems["avloc"], references, thresholds["avloc"])
+    n_found = sum(row["n_found"] for row in at_threshold)
+    for name in ("random", "signal"):
+        same = threshold_for(systems[name], references, n_found)
+        thresholds[name] = {r.recording_id: same for r in references}
+    return {
+        name: {
+            "figures": score(answers, references, bootstrap=bootstrap, seed=seed),
+            "false_alarms": count_alarms(answers, references, thresholds[name]),
+            "failures": answers.failures,
+        }
+        for name, answers in systems.items()
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--items", type=Path, required=True, help="folder with manifest.jsonl and the media")
+    parser.add_argument("--weights", default="default", help="name or path of the weights")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--telephone", action="store_true", help="score the sound as a telephone carries it")
+    parser.add_argument("--bootstrap", type=int, default=0, help="replicates of the 95 %% intervals")
+    parser.add_argument("--seed", type=int, default=0, help="of the random baseline and the bootstrap")
+    options = parser.parse_args(arguments)
+    from avloc.pipelines.localize import load_localizer
+    from environment import environment
+
+    references = load_references(options.items)
+    localizer = load_localizer(options.weights, min_score=0.0, curves=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.items
+        if options.telephone:
+            folder = as_telephone(references, options.items, Path(scratch))
+        results = measure(references, folder, localizer, bootstrap=options.bootstrap, seed=options.seed)
+    print_table(results)
+    genuine = [r.duration for r in references if not r.segments]
+    written = {
+        "environment": environment(),
+        "command": shlex.join(["python", "benchmarks/accuracy.py", *(arguments or sys.argv[1:])]),
+        "protocol": "corrected",
+        "weights": options.weights,
+        "telephone": options.telephone,
+        "manifest_sha256": hashlib.sha256((options.items / "manifest.jsonl").read_bytes()).hexdigest(),
+        "n_items": len(references),
+        "n_genuine": len(genuine),
+        "genuine_hours": sum(genuine) / 3600.0,
+        "bootstrap": {"n_replicates": options.bootstrap, "seed": options.seed, "unit": "source recording"},
+        "systems": results,
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import accuracy
+import systems
+
+from avloc.errors import AnnotationError
+from avloc.structures import (
+    Channel,
+    Curve,
+    Detection,
+    Modality,
+    Prediction,
+    Reason,
+    Recording,
+    Segment,
+    Status,
+)
+
+ITEMS = [
+    {"path": "a.wav", "duration_s": 6.0, "segments": [[2.0, 3.0]], "family": "insert", "host": "one"},
+    {
+        "path": "b.wav",
+        "duration_s": 6.0,
+        "segments": [[1.0, 1.5]],
+        "family": "vocoder",
+        "attributes": {"host": "two"},
+    },
+    {"path": "g.wav", "duration_s": 1800.0, "segments": [], "family": "genuine", "host": "one"},
+    {"path": "h.wav", "duration_s": 1800.0, "segments": [], "family": "genuine", "audio_segments": []},
+]
+FOUND = {"a.wav": (0.9, 2.0, 3.0), "b.wav": (0.4, 1.0, 1.6), "g.wav": (0.6, 5.0, 5.5)}
+
+
+def write_manifest(folder, items=ITEMS):
+    (folder / "manifest.jsonl").write_text("\n".join(json.dumps(item) for item in items) + "\n\n")
+    return systems.load_references(folder)
+
+
+def localizer(path):
+    name = Path(path).name
+    recording = Recording(name, path, None, None, None, None, None)
+    if name == "h.wav":
+        return Prediction(recording, Status.ERROR, reasons=(Reason.DECODER_CRASH,))
+    score, start, end = FOUND[name]
+    values = tuple(score if start <= (i + 0.5) / 25 < end else 0.1 for i in range(150))
+    return Prediction(
+        recording,
+        Status.ANALYSED,
+        score=score,
+        detections=(Detection(Segment(start, end), score, Modality.AUDIO),),
+        curves=(Curve("score_audio", 0.0, 25, values), Curve("discrepancy", 0.0, 25, (1.0,) * 150)),
+        channels=(Channel(0, "speech", "audio_wide", "distinct", threshold=0.5),),
+    )
+
+
+def test_references_carry_family_and_source(tmp_path):
+    references = write_manifest(tmp_path)
+    assert [r.attributes["source"] for r in references] == ["one", "two", "one", "h.wav"]
+    assert references[0].segments == (Segment(2.0, 3.0),) and references[0].audio is None
+    assert references[3].audio.segments == () and references[1].attributes["family"] == "vocoder"
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"path": "a"}', '{"path": "a", "duration_s": 1, "segments": [[2, 1]]}']
+)
+def test_a_broken_manifest_names_file_and_line(tmp_path, line):
+    (tmp_path / "manifest.jsonl").write_text(line)
+    with pytest.raises(AnnotationError, match=r"manifest.jsonl line 1"):
+        systems.load_references(tmp_path)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+
+    def read_streams(path):
+        return generator.normal(size=6 * 16_000) * 0.1, np.zeros((0, 96, 96), np.uint8), np.zeros(0, bool)
+
+    monkeypatch.setattr(systems, "read_streams", read_streams)
+    references = write_manifest(tmp_path)
+    return accuracy.measure(references, tmp_path, localizer, bootstrap=20, seed=0)
+
+
+def test_every_system_is_scored_on_all_items_and_every_family(results):
+    assert list(results) == ["avloc", "random", "signal"]
+    for result in results.values():
+        assert list(result["figures"]) == ["all", "insert", "vocoder"]
+        assert result["figures"]["insert"]["n_genuine"] == 2
+    own = results["avloc"]["figures"]
+    assert own["all"]["AP@0.5"] == pytest.approx((1 + 2 / 3) / 2)
+    assert own["insert"]["AP@0.75"] == own["insert"]["AUC"] == 1.0 and own["vocoder"]["AUC"] == 0.5
+    assert own["insert"]["frame_AUC_inside"] > 0.9 and own["all"]["intervals"]["frame_AUC_inside"] is not None
+    json.dumps(results, allow_nan=False)
+
+
+def test_false_alarms_are_counted_at_the_threshold_of_the_recording(results):
+    (alarms,) = results["avloc"]["false_alarms"]
+    assert (alarms["count"], alarms["hours"], alarms["n_found"], alarms["threshold"]) == (1, 0.5, 1, 0.5)
+    assert alarms["text"].startswith("< 6 /h")
+    assert results["avloc"]["failures"] == {"h.wav": "decoder_crash"}
+    for name in ("random", "signal"):
+        (alarms,) = results[name]["false_alarms"]
+        assert alarms["n_found"] <= 1 and alarms["hours"] == 1.0
+
+
+def test_a_system_that_finds_nothing_gets_a_threshold_above_all(tmp_path):
+    answers = systems.Answers(rows={"a.wav": [(1.0, 4.0, 5.0)]})
+    assert accuracy.threshold_for(answers, write_manifest(tmp_path), 1) > 1.0
+
+
+def test_the_table_shows_figures_with_intervals_and_alarms_with_bounds(results, capsys):
+    accuracy.print_table(results)
+    printed = capsys.readouterr().out
+    assert "AP@0.5" in printed and "95 % bound" in printed and "1 items were not analysed" in printed
