@@ -92,7 +92,7 @@ def text_block(prediction: Prediction) -> str:
         of names and messages are spelt out, so that a name cannot steer the terminal.
     """
     document = to_dict(prediction)
-    lines = [_printable(document["input"]["id"])]
+    lines = [printable(document["input"]["id"])]
     lines += [f"  {title:<9} {text}" for title, text in _facts(document)]
     lines += _segment_lines(document["segments"])
     for title, codes in (("reason", document["reasons"]), ("warning", document["warnings"])):
@@ -121,7 +121,7 @@ def _facts(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["status"] != "analysed":
         yield "status", STATUSES[document["status"]]
         if document["message"]:
-            yield "message", _printable(document["message"])
+            yield "message", printable(document["message"])
         return
     threshold = document["threshold"]
     limit = "" if threshold is None else f" (threshold {threshold:.3f})"
@@ -135,7 +135,7 @@ def _facts(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if offset:
         yield "sync", f"sound {abs(offset):.3f} s {'late' if offset > 0 else 'early'}"
     if document["message"]:
-        yield "message", _printable(document["message"])
+        yield "message", printable(document["message"])
 
 
 def _coverage(coverage: dict[str, float | None]) -> str:
@@ -176,6 +176,6 @@ def _clock(time_s: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}.{milliseconds:03}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without control characters, line ends or marks that turn the direction of writing."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

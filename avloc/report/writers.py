@@ -79,7 +79,7 @@ class ReportWriter:
     """Writes recordings one at a time; parameters as in ``write_report``, but ``array`` is decided.
 
     It is a context manager. An exception that passes through it leaves a stream with what was written and a
-    valid end, and a file as it was before.
+    valid end, and a file as it was before. ``n_written`` counts recordings.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class ReportWriter:
         self._folder = _folder(path_or_stream)
         self._file: AtomicFile | None = None
         self._stream: IO[str] | None = None
-        self._is_broken = False
-        if format == "json" and (self._folder is not None or not array):
+        self._is_over = False
+        if format == "json" and (self.is_folder or not array):
             self._format = SINGLE_JSON
-        if self._folder is not None:
+        if self.is_folder:
             self._folder.mkdir(parents=True, exist_ok=True)
         elif isinstance(path_or_stream, str | Path):
             self._file = AtomicFile(Path(path_or_stream))
@@ -116,21 +116,24 @@ class ReportWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._folder is not None:
-            return
         try:
             if kind is None:
-                self._finish()
-            elif self._file is None and self.n_written and not self._is_broken:
+                self.finish()
+            elif self._file is None and not self.is_folder and self.n_written and not self._is_over:
                 self._put(self._format.tail)
         finally:
             if self._file is not None:
                 self._file.discard()
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether each recording gets a file of its own, so that one failure does not stop the others."""
+        return self._folder is not None
+
     def write(self, prediction: Prediction) -> None:
         """Write one recording; nothing of it is written when it cannot be serialised."""
         row = self._format.row(prediction, self._reproducible)
-        if self._folder is not None:
+        if self.is_folder:
             name = unique_name(prediction.recording.id, self._format.suffix, self._names)
             write_whole(self._folder / name, self._format.head + row + self._format.tail)
         elif self._format is SINGLE_JSON and self.n_written:
@@ -139,12 +142,16 @@ class ReportWriter:
             self._put((self._format.separator if self.n_written else self._format.head) + row)
         self.n_written += 1
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Complete what was written and give a file its name; nothing after a failure or a second time."""
+        if self.is_folder or self._is_over:
+            return
         if not self.n_written:
             if self._format is SINGLE_JSON:
                 raise ValueError("expected one prediction for one document, got none; write an array instead")
             self._put(self._format.head)
         self._put(self._format.tail)
+        self._is_over = True
         if self._file is not None:
             self._file.publish()
 
@@ -156,7 +163,7 @@ class ReportWriter:
             self._stream.write(text)
             self._stream.flush()
         except BaseException:
-            self._is_broken = True
+            self._is_over = True
             raise
 
 

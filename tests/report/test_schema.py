@@ -1,6 +1,7 @@
 """The result document: the published example, the way there and back, and the published description."""
 
 import dataclasses
+import functools
 import json
 import random
 from fractions import Fraction
@@ -153,6 +154,7 @@ def random_prediction(seed: int) -> Prediction:
     )
 
 
+@functools.cache
 def validator() -> jsonschema.Draft202012Validator:
     jsonschema.Draft202012Validator.check_schema(json_schema())
     return jsonschema.Draft202012Validator(json_schema())

@@ -1,0 +1,7 @@
+"""``python -m avloc``: the command line."""
+
+import sys
+
+from avloc.cli.main import main
+
+sys.exit(main())

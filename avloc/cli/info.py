@@ -1,0 +1,85 @@
+"""``avloc info``: versions, kernels, devices and weights."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from avloc import __version__
+from avloc.errors import AvlocError
+from avloc.report.schema import canonical
+
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "numpy",
+    "scipy",
+    "av",
+    "soundfile",
+    "opencv-python",
+    "silero-vad",
+    "mmengine",
+)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
+def info(as_json: bool, weights: str) -> None:
+    """Show versions, kernels, devices, and what the card of the weights says."""
+    facts = {
+        "avloc": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "kernels": _kernels(),
+        "devices": _devices(),
+        "weights": _weights(weights),
+    }
+    click.echo(canonical(facts) if as_json else "\n".join(_lines(facts, "")))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _kernels() -> str:
+    from avloc.ops import kernels
+
+    return kernels()
+
+
+def _devices() -> list[str]:
+    import torch
+
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(n_devices))]
+
+
+def _weights(name: str) -> dict[str, Any]:
+    """Summarise the card; weights that do not load are a fact to show, not a failure of this verb."""
+    from avloc.models.weights.store import load_weights
+
+    try:
+        network, card, sha256 = load_weights(name)
+    except AvlocError as error:
+        return {"name": name, "error": str(error)}
+    n_parameters = sum(parameter.numel() for parameter in network.parameters())
+    return {**card.to_dict(), "sha256": sha256, "n_parameters": n_parameters}
+
+
+def _lines(value: Any, indent: str) -> list[str]:
+    """Nested values as indented lines, simple lists on one line each entry."""
+    lines = []
+    for key, entry in value.items():
+        if isinstance(entry, dict) and entry:
+            lines += [f"{indent}{key}", *_lines(entry, indent + "  ")]
+        elif isinstance(entry, list | tuple):
+            lines += [f"{indent}{key}", *(f"{indent}  {item}" for item in entry)] if entry else []
+        else:
+            lines.append(f"{indent}{key:<14} {'-' if entry in (None, {}) else entry}")
+    return lines

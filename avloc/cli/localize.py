@@ -1,0 +1,258 @@
+"""``avloc localize``: find the forged segments of recordings."""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
+
+import click
+
+from avloc.cli.main import DEFECT, DETECTED, FAILED, Terminated, configure_logging, silence_stdout
+from avloc.cli.options import Device, Unit, read_limits, resolve_device, verbosity
+from avloc.report.writers import FORMATS, ReportWriter
+from avloc.structures import Prediction, Reason, Recording, Status, Verdict
+
+logger = logging.getLogger(__name__)
+
+Localize = Callable[..., Prediction]
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--format", "format_", type=click.Choice(list(FORMATS)), help="Default: text on a terminal, else json."
+)
+@click.option(
+    "--output", metavar="FILE|DIR", help="Write there, not to stdout; a folder gets a file a recording."
+)
+@click.option(
+    "--threshold",
+    type=Unit(),
+    help="Score from which a detection decides the verdict. Default: the weights'.",
+)
+@click.option(
+    "--min-score", type=Unit(), help="Score from which detections are listed. Default: the threshold."
+)
+@click.option(
+    "--max-segments",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Most detections of a recording and channel.",
+)
+@click.option("--curves", is_flag=True, help="Add the scores of every frame.")
+@click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
+@click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the network on the CPU.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a cap on what is decoded."
+)
+@click.option("--reproducible", is_flag=True, help="Same input, same bytes: fixed threads, no timing.")
+@click.option("--fail-on-detection", is_flag=True, help="Exit with 10 when a forged segment was found.")
+@verbosity
+def localize(
+    paths: tuple[str, ...],
+    format_: str | None,
+    output: str | None,
+    threshold: float | None,
+    min_score: float | None,
+    max_segments: int,
+    curves: bool,
+    device: str,
+    weights: str,
+    threads: int | None,
+    limits: tuple[str, ...],
+    reproducible: bool,
+    fail_on_detection: bool,
+    quiet: bool,
+    verbose: int,
+) -> None:
+    """Find the time intervals of each PATH whose sound, picture or both were forged.
+
+    Every PATH gives a row, whatever happens to it. Put -- before a path that begins with a dash.
+    """
+    configure_logging(verbose=verbose, quiet=quiet)
+    settings = {
+        "device": resolve_device(device),
+        "threads": threads,
+        "threshold": threshold,
+        "min_score": min_score,
+        "max_segments": max_segments,
+        "curves": curves,
+        "reproducible": reproducible,
+        "limits": read_limits(limits),
+    }
+    progress = Progress(len(paths), show=not quiet and not verbose)
+    with open_report(paths, output, format_, reproducible=reproducible) as report:
+        tally = run(lambda: load_localizer(weights, **settings), paths, report, progress)
+    if not quiet and len(paths) > 1:
+        click.echo(f"avloc: {tally.summary()}", err=True)
+    click.get_current_context().exit(tally.exit_code(fail_on_detection=fail_on_detection))
+
+
+def load_localizer(weights: str, **settings: Any) -> Localize:
+    """Load the network; apart, so that a caller can put another one in its place."""
+    from avloc.pipelines.localize import load_localizer as load
+
+    return load(weights, **settings)
+
+
+def open_report(
+    paths: Sequence[str], output: str | None, format_: str | None, *, reproducible: bool
+) -> ReportWriter:
+    """Open the place where results go, before anything is analysed."""
+    to_stdout = output in (None, "-")
+    if format_ is None:
+        format_ = "text" if to_stdout and sys.stdout.isatty() else "json"
+    array = len(paths) > 1 or os.path.isdir(paths[0])
+    target: str | IO[str] = sys.stdout if to_stdout else output
+    try:
+        return ReportWriter(target, format=format_, array=array, reproducible=reproducible)
+    except OSError as error:
+        raise click.UsageError(f"--output {output!r} cannot be written: {error.strerror or error}") from error
+
+
+class Tally:
+    """What became of the recordings."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.has_defect = False
+        self.has_failure = False
+
+    def add(self, prediction: Prediction) -> None:
+        """Count one recording."""
+        self.counts[str(prediction.verdict or prediction.status)] += 1
+        self.has_failure |= prediction.status is not Status.ANALYSED
+        self.has_defect |= Reason.INTERNAL_ERROR in prediction.reasons
+
+    def exit_code(self, *, fail_on_detection: bool) -> int:
+        """Say how the run ended: a defect wins over a failure, a failure over a detection."""
+        if self.has_defect:
+            return DEFECT
+        if self.has_failure:
+            return FAILED
+        return DETECTED if fail_on_detection and self.counts[Verdict.FORGED_SEGMENTS_FOUND] else 0
+
+    def summary(self) -> str:
+        """Give the counts in words."""
+        parts = (f"{n} {name.replace('_', ' ')}" for name, n in sorted(self.counts.items()))
+        return f"{self.counts.total()} recordings: {', '.join(parts)}"
+
+
+class Progress:
+    """One line on a terminal's stderr that is written over."""
+
+    def __init__(self, n_recordings: int, *, show: bool) -> None:
+        self._n_recordings = n_recordings
+        self._show = show and sys.stderr.isatty()
+
+    def step(self, number: int, id: str) -> None:
+        """Name the recording that is analysed now."""
+        if self._show:
+            name = "".join(c if c.isprintable() else "?" for c in id)[-60:]
+            sys.stderr.write(f"\r\x1b[K[{number}/{self._n_recordings}] {name}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Remove the line, so that results do not stand behind it."""
+        if self._show:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def run(
+    load: Callable[[], Localize], paths: Sequence[str], report: ReportWriter, progress: Progress
+) -> Tally:
+    """Analyse and write one recording after the other; an interrupt keeps what was written."""
+    tally = Tally()
+    localizer = load()
+    try:
+        for number, (path, id) in enumerate(_with_ids(paths), start=1):
+            progress.step(number, id)
+            started = time.monotonic()
+            prediction = _analyse(localizer, path, id)
+            progress.clear()
+            logger.info(
+                "%s: %s, %.1f s", id, prediction.verdict or prediction.status, time.monotonic() - started
+            )
+            if not _write(report, prediction, tally):
+                break
+    except (KeyboardInterrupt, Terminated):
+        progress.clear()
+        logger.warning("interrupted: %d of %d recordings are written", report.n_written, len(paths))
+        if report.n_written:
+            _finish(report, tally)
+        raise
+    _finish(report, tally)
+    return tally
+
+
+def _with_ids(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each path with an id that is unique in the run: the path as given, numbered where it comes again."""
+    taken: set[str] = set()
+    for path in paths:
+        id, number = path, 1
+        while id in taken:
+            number += 1
+            id = f"{path}#{number}"
+        taken.add(id)
+        yield path, id
+
+
+def _analyse(localizer: Localize, path: str, id: str) -> Prediction:
+    """Analyse one recording; what nobody foresaw becomes its row, and the run goes on."""
+    try:
+        return localizer(path, id=id)
+    except MemoryError:
+        return _failed(localizer, path, id, Reason.OUT_OF_MEMORY, "there was not enough memory")
+    except Exception as error:
+        traceback.print_exc()
+        return _failed(localizer, path, id, Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+
+
+def _failed(localizer: Localize | None, path: str, id: str, reason: Reason, message: str) -> Prediction:
+    unopened = Recording(id, path, sha256=None, n_bytes=None, container=None, start=None, duration=None)
+    return Prediction(
+        recording=unopened,
+        status=Status.ERROR,
+        reasons=(reason,),
+        message=message,
+        provenance=getattr(localizer, "provenance", None),
+    )
+
+
+def _write(report: ReportWriter, prediction: Prediction, tally: Tally) -> bool:
+    """Write one row; False when nothing more can be written to this place."""
+    try:
+        report.write(prediction)
+    except OSError as error:
+        _tell_output_failed(error, tally)
+        return report.is_folder
+    except Exception as error:  # a value that no document may hold
+        traceback.print_exc()
+        recording, message = prediction.recording, f"{type(error).__name__}: {error}"
+        row = _failed(None, recording.path, recording.id, Reason.INTERNAL_ERROR, message)
+        return _write(report, row, tally)
+    tally.add(prediction)
+    return True
+
+
+def _finish(report: ReportWriter, tally: Tally) -> None:
+    try:
+        report.finish()
+    except OSError as error:
+        _tell_output_failed(error, tally)
+
+
+def _tell_output_failed(error: OSError, tally: Tally) -> None:
+    """Report on stderr what the result itself cannot hold any more."""
+    if isinstance(error, BrokenPipeError):
+        silence_stdout()
+    tally.counts[Reason.OUTPUT_FAILED] += 1
+    tally.has_failure = True
+    logger.error("%s: %s", Reason.OUTPUT_FAILED, error.strerror or error)

@@ -1,0 +1,81 @@
+"""Options that several verbs share, and types of values that click lacks."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+
+class Unit(click.ParamType):
+    """A number from 0 to 1; NaN is none."""
+
+    name = "0..1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0.0 <= number <= 1.0:
+            self.fail(f"expected a number from 0 to 1, got {value!r}", param, ctx)
+        return number
+
+
+class Device(click.ParamType):
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``; only written here, found by ``resolve_device``."""
+
+    name = "auto|cpu|cuda[:N]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form."""
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            self.fail(f"expected auto, cpu, cuda or cuda:N, got {value!r}", param, ctx)
+        return value
+
+
+def resolve_device(name: str) -> str:
+    """Turn ``auto`` into what this machine has, and refuse a CUDA device that it has not."""
+    if name == "cpu":
+        return name
+    import torch
+
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if n_devices else "cpu"
+    if int(name.partition(":")[2] or 0) >= n_devices:
+        raise click.UsageError(
+            f"there is no device {name!r} here: {n_devices} CUDA devices found; use --device cpu"
+        )
+    return name
+
+
+def read_limits(pairs: tuple[str, ...]) -> Any:
+    """Read ``NAME=VALUE`` pairs into ``Limits``, or None without any."""
+    if not pairs:
+        return None
+    from avloc.media.supervisor import Limits
+
+    types = {field.name: field.type for field in dataclasses.fields(Limits)}
+    values = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in types:
+            raise click.UsageError(f"--limit knows {', '.join(types)}; got {name!r}")
+        try:
+            values[name] = int(text) if types[name] in (int, "int") else float(text)
+        except ValueError:
+            values[name] = math.nan
+        if not values[name] > 0:
+            raise click.UsageError(f"--limit {name} needs a number above 0, got {text!r}")
+    return Limits(**values)
+
+
+def verbosity(command: Callable) -> Callable:
+    """Add ``--quiet`` and ``-v``."""
+    quiet = click.option("--quiet", is_flag=True, help="No progress, no summary, errors only.")
+    verbose = click.option("-v", "--verbose", count=True, help="Log to stderr; -vv logs more.")
+    return quiet(verbose(command))
