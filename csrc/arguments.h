@@ -59,14 +59,11 @@ inline double* mutable_doubles(const Tensor& tensor) {
 
 inline void check_shapes(const Tensor& segments, const Tensor& scores) {
   check(
-      segments.dim() == 2 && segments.size(1) == 2,
-      "segments must have shape (N, 2) in seconds, got ",
+      segments.dim() == 2 && segments.size(1) == 2, "segments must have shape (N, 2) in seconds, got ",
       shape_of(segments));
   check(
       scores.dim() == 1 && scores.size(0) == segments.size(0),
-      "scores must have shape (N,) for segments of shape (N, 2), got ",
-      shape_of(scores),
-      " and ",
+      "scores must have shape (N,) for segments of shape (N, 2), got ", shape_of(scores), " and ",
       shape_of(segments));
   check(
       scores.scalar_type() == segments.scalar_type(),
@@ -79,12 +76,7 @@ inline void check_segments(const double* segments, int64_t n) {
     const double end = segments[2 * i + 1];
     check(
         std::isfinite(start) && std::isfinite(end) && start <= end,
-        "segments must be finite with start <= end, got [",
-        start,
-        ", ",
-        end,
-        "] at row ",
-        i);
+        "segments must be finite with start <= end, got [", start, ", ", end, "] at row ", i);
   }
 }
 
@@ -95,19 +87,13 @@ inline std::vector<int64_t> recordings_of(const std::optional<Tensor>& splits, i
   check(
       splits->scalar_type() == ScalarType::Long && splits->is_cpu() && splits->dim() == 1 &&
           splits->size(0) >= 1,
-      "splits must be int64 of shape (R + 1,) on the CPU, got shape ",
-      shape_of(*splits));
+      "splits must be int64 of shape (R + 1,) on the CPU, got shape ", shape_of(*splits));
   const Tensor packed = torch::stable::contiguous(*splits);
   const auto* values = static_cast<const int64_t*>(packed.const_data_ptr());
   std::vector<int64_t> rows(values, values + packed.size(0));
   check(
       rows.front() == 0 && rows.back() == n && std::is_sorted(rows.begin(), rows.end()),
-      "splits must rise from 0 to ",
-      n,
-      ", got ",
-      rows.front(),
-      " to ",
-      rows.back());
+      "splits must rise from 0 to ", n, ", got ", rows.front(), " to ", rows.back());
   return rows;
 }
 
@@ -118,9 +104,7 @@ inline Tensor empty(std::vector<int64_t> shape, ScalarType dtype) {
 // Close the gaps between recordings: the first counts[r] items from values[splits[r]] on, one after another.
 template <class T>
 Tensor packed(
-    const std::vector<T>& values,
-    const std::vector<int64_t>& splits,
-    const std::vector<int64_t>& counts,
+    const std::vector<T>& values, const std::vector<int64_t>& splits, const std::vector<int64_t>& counts,
     ScalarType dtype) {
   int64_t total = 0;
   for (const int64_t count : counts) {

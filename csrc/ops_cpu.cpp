@@ -40,22 +40,14 @@ Tensor segment_nms(Tensor segments, Tensor scores, double iou_threshold, std::op
 
 int32_t decay_of(const std::string& method) {
   check(
-      method == "gaussian" || method == "linear",
-      "method must be 'gaussian' or 'linear', got '",
-      method,
+      method == "gaussian" || method == "linear", "method must be 'gaussian' or 'linear', got '", method,
       "'");
   return method == "gaussian" ? AVLOC_DECAY_GAUSSIAN : AVLOC_DECAY_LINEAR;
 }
 
 std::tuple<Tensor, Tensor> soft_segment_nms(
-    Tensor segments,
-    Tensor scores,
-    std::string method,
-    double sigma,
-    double iou_threshold,
-    double min_score,
-    std::optional<int64_t> max_segments,
-    std::optional<Tensor> splits) {
+    Tensor segments, Tensor scores, std::string method, double sigma, double iou_threshold, double min_score,
+    std::optional<int64_t> max_segments, std::optional<Tensor> splits) {
   check_shapes(segments, scores);
   const int32_t decay = decay_of(method);
   check(sigma > 0.0 && std::isfinite(sigma), "sigma must be positive and finite, got ", sigma);
@@ -70,10 +62,7 @@ std::tuple<Tensor, Tensor> soft_segment_nms(
   for (int64_t i = 0; i < n; ++i) {
     const double score = doubles(values)[i];
     check(
-        std::isfinite(score) && score >= 0.0,
-        "scores must be finite and at least 0, got ",
-        score,
-        " at row ",
+        std::isfinite(score) && score >= 0.0, "scores must be finite and at least 0, got ", score, " at row ",
         i);
   }
   const auto rows = recordings_of(splits, n);
@@ -82,19 +71,8 @@ std::tuple<Tensor, Tensor> soft_segment_nms(
   std::vector<double> decayed(n);
   torch::stable::parallel_for(0, n_recordings, 1, [&](int64_t first, int64_t last) {
     avloc_soft_segment_nms(
-        doubles(times),
-        doubles(values),
-        rows.data(),
-        first,
-        last,
-        decay,
-        sigma,
-        iou_threshold,
-        min_score,
-        most,
-        kept.data(),
-        decayed.data(),
-        counts.data());
+        doubles(times), doubles(values), rows.data(), first, last, decay, sigma, iou_threshold, min_score,
+        most, kept.data(), decayed.data(), counts.data());
   });
   return {
       packed(kept, rows, counts, ScalarType::Long),
@@ -114,20 +92,10 @@ void check_rows(const double* segments, int64_t n, int64_t n_rows) {
     const double end = segments[3 * i + 2];
     check(
         row >= 0.0 && row < static_cast<double>(n_rows) && row == std::floor(row),
-        "segments must name a batch row in [0, ",
-        n_rows,
-        "), got ",
-        row,
-        " at row ",
-        i);
+        "segments must name a batch row in [0, ", n_rows, "), got ", row, " at row ", i);
     check(
         std::isfinite(start) && std::isfinite(end) && start <= end,
-        "segments must be finite with start <= end, got [",
-        start,
-        ", ",
-        end,
-        "] at row ",
-        i);
+        "segments must be finite with start <= end, got [", start, ", ", end, "] at row ", i);
   }
 }
 
@@ -135,8 +103,7 @@ ScoreInput score_input(const Tensor& frame_scores, const Tensor& segments) {
   check(frame_scores.dim() == 2, "frame_scores must have shape (B, T), got ", shape_of(frame_scores));
   check(
       segments.dim() == 2 && segments.size(1) == 3,
-      "segments must have shape (N, 3): batch row, start and end in frames, got ",
-      shape_of(segments));
+      "segments must have shape (N, 3): batch row, start and end in frames, got ", shape_of(segments));
   check(
       frame_scores.scalar_type() == segments.scalar_type(),
       "segments must have the dtype of frame_scores, got two dtypes");
@@ -160,13 +127,8 @@ Tensor score_segments(Tensor frame_scores, Tensor segments) {
   const Tensor out = empty({n, 3}, ScalarType::Double);
   torch::stable::parallel_for(0, n, 256, [&](int64_t first, int64_t last) {
     avloc_score_segments(
-        doubles(input.frame_scores),
-        doubles(input.prefix),
-        input.frame_scores.size(1),
-        doubles(input.segments),
-        first,
-        last,
-        mutable_doubles(out));
+        doubles(input.frame_scores), doubles(input.prefix), input.frame_scores.size(1),
+        doubles(input.segments), first, last, mutable_doubles(out));
   });
   return torch::stable::to(out, frame_scores.scalar_type());
 }
@@ -176,23 +138,14 @@ Tensor score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments
   const int64_t n = input.segments.size(0);
   check(
       grad.dim() == 2 && grad.size(0) == n && grad.size(1) == 3,
-      "grad must have shape (N, 3) for segments of shape (N, 3), got ",
-      shape_of(grad),
-      " and ",
+      "grad must have shape (N, 3) for segments of shape (N, 3), got ", shape_of(grad), " and ",
       shape_of(segments));
   const Tensor weights = as_double(grad, "grad");
   const Tensor out = empty({input.frame_scores.size(0), input.frame_scores.size(1)}, ScalarType::Double);
   torch::stable::parallel_for(0, input.frame_scores.size(0), 1, [&](int64_t first, int64_t last) {
     avloc_score_segments_backward(
-        doubles(weights),
-        doubles(input.frame_scores),
-        doubles(input.prefix),
-        input.frame_scores.size(1),
-        doubles(input.segments),
-        n,
-        first,
-        last,
-        mutable_doubles(out));
+        doubles(weights), doubles(input.frame_scores), doubles(input.prefix), input.frame_scores.size(1),
+        doubles(input.segments), n, first, last, mutable_doubles(out));
   });
   return torch::stable::to(out, frame_scores.scalar_type());
 }
@@ -201,9 +154,7 @@ void check_streams(const Tensor& audio, const Tensor& visual, int64_t max_lag) {
   check(
       audio.dim() == 3 && visual.dim() == 3 && audio.size(0) == visual.size(0) &&
           audio.size(1) == visual.size(1) && audio.size(2) == visual.size(2) && audio.size(1) > 0,
-      "audio and visual must have the same shape (B, C, T) with C > 0, got ",
-      shape_of(audio),
-      " and ",
+      "audio and visual must have the same shape (B, C, T) with C > 0, got ", shape_of(audio), " and ",
       shape_of(visual));
   check(
       is_real(audio) && audio.scalar_type() == visual.scalar_type(),
@@ -239,8 +190,7 @@ std::tuple<Tensor, Tensor> band_correlation_backward(
   check(
       grad.dim() == 3 && grad.size(0) == batch && grad.size(1) == 2 * max_lag + 1 && grad.size(2) == frames &&
           grad.scalar_type() == audio.scalar_type() && grad.is_cpu(),
-      "grad must have shape (B, 2 * max_lag + 1, T) and the dtype of audio, got ",
-      shape_of(grad));
+      "grad must have shape (B, 2 * max_lag + 1, T) and the dtype of audio, got ", shape_of(grad));
   const Tensor weights = torch::stable::contiguous(grad);
   const Tensor sound = torch::stable::contiguous(audio);
   const Tensor picture = torch::stable::contiguous(visual);

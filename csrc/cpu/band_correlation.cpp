@@ -19,14 +19,8 @@ Overlap overlap(int64_t shift, int64_t n_frames) {
 
 template <class T>
 void correlate(
-    const T* audio,
-    const T* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    T* correlation) {
+    const T* audio, const T* visual, int64_t n_channels, int64_t n_frames, int64_t max_lag, int64_t first,
+    int64_t last, T* correlation) {
   const int64_t n_lags = 2 * max_lag + 1;
   const T scale = T(1) / static_cast<T>(n_channels);
   for (int64_t row = first; row < last; ++row) {
@@ -50,16 +44,8 @@ void correlate(
 
 template <class T>
 void correlate_backward(
-    const T* grad,
-    const T* audio,
-    const T* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    T* grad_audio,
-    T* grad_visual) {
+    const T* grad, const T* audio, const T* visual, int64_t n_channels, int64_t n_frames, int64_t max_lag,
+    int64_t first, int64_t last, T* grad_audio, T* grad_visual) {
   const int64_t n_lags = 2 * max_lag + 1;
   const T scale = T(1) / static_cast<T>(n_channels);
   for (int64_t row = first; row < last; ++row) {
@@ -91,55 +77,27 @@ void correlate_backward(
 } // namespace avloc
 
 extern "C" void avloc_band_correlation_f32(
-    const float* audio,
-    const float* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    float* correlation) {
+    const float* audio, const float* visual, int64_t n_channels, int64_t n_frames, int64_t max_lag,
+    int64_t first, int64_t last, float* correlation) {
   avloc::correlate(audio, visual, n_channels, n_frames, max_lag, first, last, correlation);
 }
 
 extern "C" void avloc_band_correlation_f64(
-    const double* audio,
-    const double* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    double* correlation) {
+    const double* audio, const double* visual, int64_t n_channels, int64_t n_frames, int64_t max_lag,
+    int64_t first, int64_t last, double* correlation) {
   avloc::correlate(audio, visual, n_channels, n_frames, max_lag, first, last, correlation);
 }
 
 extern "C" void avloc_band_correlation_backward_f32(
-    const float* grad,
-    const float* audio,
-    const float* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    float* grad_audio,
-    float* grad_visual) {
+    const float* grad, const float* audio, const float* visual, int64_t n_channels, int64_t n_frames,
+    int64_t max_lag, int64_t first, int64_t last, float* grad_audio, float* grad_visual) {
   avloc::correlate_backward(
       grad, audio, visual, n_channels, n_frames, max_lag, first, last, grad_audio, grad_visual);
 }
 
 extern "C" void avloc_band_correlation_backward_f64(
-    const double* grad,
-    const double* audio,
-    const double* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    double* grad_audio,
-    double* grad_visual) {
+    const double* grad, const double* audio, const double* visual, int64_t n_channels, int64_t n_frames,
+    int64_t max_lag, int64_t first, int64_t last, double* grad_audio, double* grad_visual) {
   avloc::correlate_backward(
       grad, audio, visual, n_channels, n_frames, max_lag, first, last, grad_audio, grad_visual);
 }

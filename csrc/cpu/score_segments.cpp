@@ -16,13 +16,20 @@ struct Frames {
   const double* prefix;
   int64_t n;
 
-  // Integral from 0 to `time`, which lies in [0, n].
-  double integral(double time) const {
-    const int64_t whole = static_cast<int64_t>(time);
-    return whole >= n ? prefix[n] : prefix[whole] + (time - static_cast<double>(whole)) * scores[whole];
-  }
+  // Whole frames by running sums, the parts at either end by themselves: a span of a small part of a frame
+  // would otherwise be the difference of two large numbers.
   double sum(const Span& span) const {
-    return length(span) > 0.0 ? integral(span.end) - integral(span.start) : 0.0;
+    if (length(span) <= 0.0) {
+      return 0.0;
+    }
+    const int64_t first = static_cast<int64_t>(span.start);
+    const int64_t last = static_cast<int64_t>(span.end);
+    if (first == last) {
+      return length(span) * scores[first];
+    }
+    const double head = (static_cast<double>(first + 1) - span.start) * scores[first];
+    const double tail = last < n ? (span.end - static_cast<double>(last)) * scores[last] : 0.0;
+    return head + (prefix[last] - prefix[first + 1]) + tail;
   }
   double mean(const Span& span) const {
     return length(span) > 0.0 ? sum(span) / length(span) : 0.0;
@@ -97,13 +104,8 @@ extern "C" void avloc_prefix_sums(
 }
 
 extern "C" void avloc_score_segments(
-    const double* frame_scores,
-    const double* prefix,
-    int64_t n_frames,
-    const double* segments,
-    int64_t first,
-    int64_t last,
-    double* scores) {
+    const double* frame_scores, const double* prefix, int64_t n_frames, const double* segments, int64_t first,
+    int64_t last, double* scores) {
   for (int64_t index = first; index < last; ++index) {
     const double* segment = segments + 3 * index;
     const auto frames = avloc::frames_of(static_cast<int64_t>(segment[0]), frame_scores, prefix, n_frames);
@@ -112,15 +114,8 @@ extern "C" void avloc_score_segments(
 }
 
 extern "C" void avloc_score_segments_backward(
-    const double* grad_scores,
-    const double* frame_scores,
-    const double* prefix,
-    int64_t n_frames,
-    const double* segments,
-    int64_t n_segments,
-    int64_t first,
-    int64_t last,
-    double* grad_frame_scores) {
+    const double* grad_scores, const double* frame_scores, const double* prefix, int64_t n_frames,
+    const double* segments, int64_t n_segments, int64_t first, int64_t last, double* grad_frame_scores) {
   std::fill(grad_frame_scores + first * n_frames, grad_frame_scores + last * n_frames, 0.0);
   for (int64_t index = 0; index < n_segments; ++index) {
     const double* segment = segments + 3 * index;

@@ -20,11 +20,7 @@ struct Scratch {
 
 // Write the local indices that survive to `kept`, in score order, and return how many they are.
 int64_t suppress(
-    const double* segments,
-    const double* scores,
-    int64_t n,
-    double threshold,
-    Scratch& scratch,
+    const double* segments, const double* scores, int64_t n, double threshold, Scratch& scratch,
     int64_t* kept) {
   auto& order = scratch.order;
   std::iota(order.begin(), order.begin() + n, int64_t{0});
@@ -57,14 +53,8 @@ int64_t suppress(
 } // namespace avloc
 
 extern "C" void avloc_segment_nms(
-    const double* segments,
-    const double* scores,
-    const int64_t* splits,
-    int64_t first,
-    int64_t last,
-    double iou_threshold,
-    int64_t* kept,
-    int64_t* counts) {
+    const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
+    double iou_threshold, int64_t* kept, int64_t* counts) {
   avloc::Scratch scratch(avloc::largest_recording(splits, first, last));
   for (int64_t recording = first; recording < last; ++recording) {
     const int64_t offset = splits[recording];

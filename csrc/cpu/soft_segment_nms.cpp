@@ -97,19 +97,9 @@ int64_t suppress(const double* segments, const Rule& rule, Scratch& scratch, int
 } // namespace avloc
 
 extern "C" void avloc_soft_segment_nms(
-    const double* segments,
-    const double* scores,
-    const int64_t* splits,
-    int64_t first,
-    int64_t last,
-    int32_t decay,
-    double sigma,
-    double iou_threshold,
-    double min_score,
-    int64_t max_segments,
-    int64_t* kept,
-    double* decayed,
-    int64_t* counts) {
+    const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
+    int32_t decay, double sigma, double iou_threshold, double min_score, int64_t max_segments, int64_t* kept,
+    double* decayed, int64_t* counts) {
   const avloc::Rule rule{decay, sigma, iou_threshold, min_score, max_segments};
   avloc::Scratch scratch(avloc::largest_recording(splits, first, last));
   for (int64_t recording = first; recording < last; ++recording) {

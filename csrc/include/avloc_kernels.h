@@ -15,33 +15,17 @@ extern "C" {
 // [splits[r], splits[r + 1]). kept: (N,) global indices, those of recording r from kept[splits[r]] on;
 // counts: (R,).
 void avloc_segment_nms(
-    const double* segments,
-    const double* scores,
-    const int64_t* splits,
-    int64_t first,
-    int64_t last,
-    double iou_threshold,
-    int64_t* kept,
-    int64_t* counts);
+    const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
+    double iou_threshold, int64_t* kept, int64_t* counts);
 
 enum avloc_decay { AVLOC_DECAY_LINEAR = 0, AVLOC_DECAY_GAUSSIAN = 1 };
 
 // As avloc_segment_nms; decayed: (N,) scores at the time of the pick, beside kept. max_segments is per
 // recording.
 void avloc_soft_segment_nms(
-    const double* segments,
-    const double* scores,
-    const int64_t* splits,
-    int64_t first,
-    int64_t last,
-    int32_t decay,
-    double sigma,
-    double iou_threshold,
-    double min_score,
-    int64_t max_segments,
-    int64_t* kept,
-    double* decayed,
-    int64_t* counts);
+    const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
+    int32_t decay, double sigma, double iou_threshold, double min_score, int64_t max_segments, int64_t* kept,
+    double* decayed, int64_t* counts);
 
 // frame_scores: (B, T); prefix: (B, T + 1) running sums, prefix[b][0] = 0. Rows are batch rows.
 void avloc_prefix_sums(
@@ -50,70 +34,30 @@ void avloc_prefix_sums(
 // segments: (N, 3) batch row, start and end in frames; scores: (N, 3) inside, contrast, sharpness. Rows are
 // segments.
 void avloc_score_segments(
-    const double* frame_scores,
-    const double* prefix,
-    int64_t n_frames,
-    const double* segments,
-    int64_t first,
-    int64_t last,
-    double* scores);
+    const double* frame_scores, const double* prefix, int64_t n_frames, const double* segments, int64_t first,
+    int64_t last, double* scores);
 
 // grad_scores: (N, 3); grad_frame_scores: (B, T), overwritten. Rows are batch rows.
 void avloc_score_segments_backward(
-    const double* grad_scores,
-    const double* frame_scores,
-    const double* prefix,
-    int64_t n_frames,
-    const double* segments,
-    int64_t n_segments,
-    int64_t first,
-    int64_t last,
-    double* grad_frame_scores);
+    const double* grad_scores, const double* frame_scores, const double* prefix, int64_t n_frames,
+    const double* segments, int64_t n_segments, int64_t first, int64_t last, double* grad_frame_scores);
 
 // audio, visual: (B, C, T); correlation: (B, 2 * max_lag + 1, T). Rows are pairs (batch row, lag).
 void avloc_band_correlation_f32(
-    const float* audio,
-    const float* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    float* correlation);
+    const float* audio, const float* visual, int64_t n_channels, int64_t n_frames, int64_t max_lag,
+    int64_t first, int64_t last, float* correlation);
 void avloc_band_correlation_f64(
-    const double* audio,
-    const double* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    double* correlation);
+    const double* audio, const double* visual, int64_t n_channels, int64_t n_frames, int64_t max_lag,
+    int64_t first, int64_t last, double* correlation);
 
 // grad: (B, 2 * max_lag + 1, T); grad_audio, grad_visual: (B, C, T), overwritten. Rows are pairs (batch row,
 // channel).
 void avloc_band_correlation_backward_f32(
-    const float* grad,
-    const float* audio,
-    const float* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    float* grad_audio,
-    float* grad_visual);
+    const float* grad, const float* audio, const float* visual, int64_t n_channels, int64_t n_frames,
+    int64_t max_lag, int64_t first, int64_t last, float* grad_audio, float* grad_visual);
 void avloc_band_correlation_backward_f64(
-    const double* grad,
-    const double* audio,
-    const double* visual,
-    int64_t n_channels,
-    int64_t n_frames,
-    int64_t max_lag,
-    int64_t first,
-    int64_t last,
-    double* grad_audio,
-    double* grad_visual);
+    const double* grad, const double* audio, const double* visual, int64_t n_channels, int64_t n_frames,
+    int64_t max_lag, int64_t first, int64_t last, double* grad_audio, double* grad_visual);
 
 #ifdef __cplusplus
 }

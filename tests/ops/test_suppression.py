@@ -1,0 +1,358 @@
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avloc.ops import reference, segment_nms, soft_segment_nms
+
+DTYPES = [torch.float32, torch.float64]
+SIZES = [0, 1, 2, 50, 1000]
+
+
+def random_segments(n, seed, dtype=torch.float64, *, grid=None, span_s=40.0):
+    """Segments of speech-like lengths; on a grid they are full of exact ties."""
+    generator = torch.Generator().manual_seed(seed)
+    starts = torch.rand(n, generator=generator, dtype=torch.float64) * span_s
+    lengths = torch.exp(torch.randn(n, generator=generator, dtype=torch.float64) * 0.8 - 0.7)
+    scores = torch.rand(n, generator=generator, dtype=torch.float64)
+    if grid is not None:
+        starts, lengths = (starts / grid).round() * grid, (lengths / grid).round() * grid
+        scores = (scores * 8).round() / 8
+    return torch.stack([starts, starts + lengths], dim=1).to(dtype), scores.to(dtype)
+
+
+def strided(tensor):
+    """The same values in memory that is not contiguous."""
+    apart = torch.stack([tensor, torch.full_like(tensor, torch.nan)], dim=-1)[..., 0]
+    assert tensor.numel() < 2 or not apart.is_contiguous()
+    return apart
+
+
+def some_splits(n):
+    """Recordings of unequal size, an empty one in the middle and one at the end."""
+    return torch.tensor([0, n // 5, n // 2, n // 2, n, n])
+
+
+def soft_arguments(**changes):
+    arguments = {"method": "gaussian", "sigma": 0.5, "iou_threshold": 0.3, "min_score": 0.001}
+    return arguments | {"max_segments": None, "splits": None} | changes
+
+
+@pytest.mark.parametrize("grid", [None, 0.25])
+@pytest.mark.parametrize("with_splits", [False, True])
+@pytest.mark.parametrize("contiguous", [True, False])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_hard_suppression_is_that_of_the_reference(n, dtype, contiguous, with_splits, grid):
+    segments, scores = random_segments(n, seed=n, dtype=dtype, grid=grid)
+    splits = some_splits(n) if with_splits else None
+    expected = reference.segment_nms(segments, scores, 0.4, splits=splits)
+    if not contiguous:
+        segments, scores = strided(segments), strided(scores)
+    found = segment_nms(segments, scores, 0.4, splits=splits)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("grid", [None, 0.25])
+@pytest.mark.parametrize("with_splits", [False, True])
+@pytest.mark.parametrize("method", ["gaussian", "linear"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", SIZES)
+def test_soft_suppression_is_that_of_the_reference(n, dtype, method, with_splits, grid):
+    segments, scores = random_segments(n, seed=n + 1, dtype=dtype, grid=grid)
+    splits = some_splits(n) if with_splits else None
+    arguments = soft_arguments(method=method, splits=splits, min_score=0.05)
+    expected, expected_scores = reference.soft_segment_nms(segments, scores, **arguments)
+    found, decayed = soft_segment_nms(strided(segments), strided(scores), **arguments)
+    assert decayed.dtype == dtype
+    assert torch.equal(found, expected)
+    # Both do the same operations in the same order in float64; what may differ is the last place of exp.
+    torch.testing.assert_close(
+        decayed, expected_scores, rtol=1e-6 if dtype == torch.float32 else 1e-13, atol=0
+    )
+
+
+@pytest.mark.parametrize("max_segments", [0, 1, 7, None])
+@pytest.mark.parametrize("min_score", [0.0, 0.3, 2.0])
+def test_soft_suppression_stops_where_the_reference_stops(max_segments, min_score):
+    segments, scores = random_segments(60, seed=3)
+    arguments = soft_arguments(min_score=min_score, max_segments=max_segments, splits=some_splits(60))
+    expected, _ = reference.soft_segment_nms(segments, scores, **arguments)
+    found, _ = soft_segment_nms(segments, scores, **arguments)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-9, 0.5, 1.0])
+def test_hard_suppression_agrees_at_extreme_thresholds(threshold):
+    segments, scores = random_segments(200, seed=5, grid=0.5)
+    assert torch.equal(
+        segment_nms(segments, scores, threshold),
+        reference.segment_nms(segments, scores, threshold, splits=None),
+    )
+
+
+IMPLEMENTATIONS = {
+    "package": (segment_nms, soft_segment_nms),
+    "reference": (
+        lambda segments, scores, threshold: reference.segment_nms(segments, scores, threshold, splits=None),
+        lambda segments, scores, **changes: reference.soft_segment_nms(
+            segments, scores, **soft_arguments(**changes)
+        ),
+    ),
+}
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def ops(request):
+    return IMPLEMENTATIONS[request.param]
+
+
+def test_a_segment_exactly_at_the_threshold_is_dropped(ops):
+    segments, scores = torch.tensor([[0.0, 4.0], [0.0, 2.0]]), torch.tensor([0.9, 0.8])
+    assert ops[0](segments, scores, 0.5).tolist() == [0]
+    assert ops[0](segments, scores, math.nextafter(0.5, 1.0)).tolist() == [0, 1]
+
+
+def test_the_lower_index_goes_first_when_scores_tie(ops):
+    segments = torch.tensor([[0.0, 2.0], [1.0, 3.0], [0.5, 2.5], [10.0, 11.0]])
+    scores = torch.tensor([0.5, 0.5, 0.5, 0.5])
+    assert ops[0](segments, scores, 0.2).tolist() == [0, 3]
+    # The decayed ones tie too where they overlap the first alike.
+    symmetric = torch.tensor([[2.0, 4.0], [1.0, 3.0], [3.0, 5.0]])
+    assert ops[1](symmetric, torch.tensor([0.9, 0.5, 0.5]), min_score=0.0)[0].tolist() == [0, 1, 2]
+
+
+def test_segments_of_zero_length_overlap_nothing(ops):
+    segments = torch.tensor([[1.0, 1.0], [0.0, 2.0], [1.0, 1.0]])
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    assert ops[0](segments, scores, 0.1).tolist() == [0, 1, 2]
+    kept, decayed = ops[1](segments, scores, min_score=0.0)
+    assert kept.tolist() == [0, 1, 2]
+    assert torch.equal(decayed, scores)
+
+
+def test_a_threshold_of_zero_keeps_the_best_alone(ops):
+    segments, scores = torch.tensor([[0.0, 1.0], [5.0, 6.0]]), torch.tensor([0.1, 0.2])
+    assert ops[0](segments, scores, 0.0).tolist() == [1]
+
+
+def test_the_first_pick_is_tested_against_the_lowest_score(ops):
+    segments, scores = torch.tensor([[0.0, 1.0]]), torch.tensor([0.25])
+    assert ops[1](segments, scores, min_score=0.25)[0].tolist() == [0]
+    assert ops[1](segments, scores, min_score=0.26)[0].tolist() == []
+
+
+def test_the_gaussian_decay_is_that_of_its_formula(ops):
+    segments, scores = torch.tensor([[0.0, 4.0], [0.0, 2.0]]), torch.tensor([0.9, 0.8])
+    _, decayed = ops[1](segments, scores, sigma=0.7, min_score=0.0)
+    assert decayed.tolist() == pytest.approx([0.9, 0.8 * math.exp(-(0.5**2) / 0.7)])
+
+
+def test_the_linear_decay_starts_at_its_threshold(ops):
+    segments, scores = torch.tensor([[0.0, 4.0], [0.0, 2.0]]), torch.tensor([0.9, 0.8])
+    _, decayed = ops[1](segments, scores, method="linear", iou_threshold=0.5, min_score=0.0)
+    assert decayed.tolist() == pytest.approx([0.9, 0.4])
+    _, kept = ops[1](segments, scores, method="linear", iou_threshold=0.51, min_score=0.0)
+    assert kept.tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_recordings_do_not_see_each_other():
+    segments, scores = random_segments(90, seed=8)
+    splits = some_splits(90).tolist()
+    together, decayed = soft_segment_nms(segments, scores, splits=splits, max_segments=9)
+    apart = [
+        (soft_segment_nms(segments[a:b], scores[a:b], max_segments=9), a)
+        for a, b in zip(splits[:-1], splits[1:], strict=True)
+    ]
+    assert torch.equal(together, torch.cat([kept[0] + offset for kept, offset in apart]))
+    assert torch.equal(decayed, torch.cat([kept[1] for kept, _ in apart]))
+    hard = segment_nms(segments, scores, 0.3, splits=splits)
+    parts = [
+        segment_nms(segments[a:b], scores[a:b], 0.3) + a for a, b in zip(splits, splits[1:], strict=False)
+    ]
+    assert torch.equal(hard, torch.cat(parts))
+
+
+times = st.integers(0, 60).map(lambda i: i / 8)
+rows = st.lists(st.tuples(times, times, st.integers(0, 8).map(lambda i: i / 8)), max_size=24)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(rows=rows, threshold=st.sampled_from([0.1, 0.25, 0.5, 0.75, 1.0]))
+def test_kept_segments_do_not_overlap_above_the_threshold_and_dropped_ones_have_a_reason(rows, threshold):
+    segments = torch.tensor([sorted(row[:2]) for row in rows], dtype=torch.float64).reshape(-1, 2)
+    scores = torch.tensor([row[2] for row in rows], dtype=torch.float64)
+    kept = segment_nms(segments, scores, threshold).tolist()
+
+    def iou(a, b):
+        (s, e), (u, v) = segments[a].tolist(), segments[b].tolist()
+        shared = max(0.0, min(e, v) - max(s, u))
+        return shared / (e - s + v - u - shared) if e - s + v - u - shared > 0 else 0.0
+
+    ranks = [(-float(scores[i]), i) for i in kept]
+    assert ranks == sorted(ranks)
+    assert all(iou(a, b) < threshold for a in kept for b in kept if a != b)
+    for i in set(range(len(rows))) - set(kept):
+        assert any(iou(i, k) >= threshold and (-scores[k], k) < (-scores[i], i) for k in kept)
+    assert segment_nms(segments[kept], scores[kept], threshold).tolist() == list(range(len(kept)))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(rows=rows, method=st.sampled_from(["gaussian", "linear"]))
+def test_soft_suppression_ranks_every_segment_once_and_never_raises_a_score(rows, method):
+    segments = torch.tensor([sorted(row[:2]) for row in rows], dtype=torch.float64).reshape(-1, 2)
+    scores = torch.tensor([row[2] for row in rows], dtype=torch.float64)
+    kept, decayed = soft_segment_nms(segments, scores, method=method, min_score=0.0)
+    assert sorted(kept.tolist()) == list(range(len(rows)))
+    assert (decayed <= scores[kept]).all()
+    assert (decayed.diff() <= 0).all()
+    later = soft_segment_nms(segments + 1024, scores, method=method, min_score=0.0)
+    assert torch.equal(later[0], kept), "moving a recording in time must not change the ranking"
+
+
+@pytest.mark.parametrize("name", ["segment_nms", "soft_segment_nms"])
+@pytest.mark.parametrize("n", [0, 9])
+def test_suppression_meets_the_rules_for_operators(name, n):
+    segments, scores = random_segments(n, seed=1)
+    operator = getattr(torch.ops.avloc, name).default
+    if name == "segment_nms":
+        torch.library.opcheck(operator, (segments, scores, 0.5), {"splits": torch.tensor([0, n // 2, n])})
+    else:
+        torch.library.opcheck(operator, (segments, scores), soft_arguments(splits=torch.tensor([0, n])))
+
+
+def test_suppression_compiles_as_one_graph():
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def ranked(segments, scores):
+        kept, decayed = soft_segment_nms(segments, scores, min_score=0.1)
+        return segments[kept], decayed, segment_nms(segments, scores, 0.5)
+
+    segments, scores = random_segments(30, seed=2)
+    kept, decayed = soft_segment_nms(segments, scores, min_score=0.1)
+    found = ranked(segments, scores)
+    assert torch.equal(found[0], segments[kept])
+    assert torch.equal(found[1], decayed)
+    assert torch.equal(found[2], segment_nms(segments, scores, 0.5))
+
+
+SEGMENTS, SCORES = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([0.5, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("segments", "scores", "changes", "message"),
+    [
+        (SEGMENTS[:, :1], SCORES, {}, r"segments must have shape \(N, 2\) in seconds, got \(2, 1\)"),
+        (SEGMENTS[0], SCORES, {}, "segments must have shape"),
+        (SEGMENTS.half(), SCORES.half(), {}, "segments must be float32 or float64, got torch.float16"),
+        (SEGMENTS, SCORES[:1], {}, r"scores must have shape \(2,\), got \(1,\)"),
+        (SEGMENTS, SCORES.double(), {}, "scores must have the dtype of segments"),
+        (SEGMENTS.flip(1), SCORES, {}, r"segments must be finite with start <= end, got \[1, 0\] at row 0"),
+        (SEGMENTS * torch.nan, SCORES, {}, "segments must be finite"),
+        (SEGMENTS * torch.inf, SCORES, {}, "segments must be finite"),
+        (SEGMENTS, SCORES * torch.nan, {}, "scores must"),
+        (SEGMENTS, -SCORES, {}, "scores must be finite and at least 0"),
+        (SEGMENTS, SCORES, {"splits": [0, 1]}, "splits must rise from 0 to 2"),
+        (SEGMENTS, SCORES, {"splits": [1, 2]}, "splits must rise from 0 to 2"),
+        (SEGMENTS, SCORES, {"splits": [0, 2, 1, 2]}, "splits must rise from 0 to 2"),
+        (SEGMENTS, SCORES, {"splits": torch.tensor([0.0, 2.0])}, "splits must be int64"),
+        (SEGMENTS, SCORES, {"splits": torch.zeros(0, dtype=torch.int64)}, "splits must be int64"),
+        (SEGMENTS, SCORES, {"method": "adaptive"}, "method must be one of .*not there yet.*got 'adaptive'"),
+        (SEGMENTS, SCORES, {"sigma": 0.0}, "sigma must be positive"),
+        (SEGMENTS, SCORES, {"sigma": math.nan}, "sigma must be positive"),
+        (SEGMENTS, SCORES, {"iou_threshold": 1.5}, r"iou_threshold must be in \[0, 1\], got 1.5"),
+        (SEGMENTS, SCORES, {"min_score": -0.1}, "min_score must be at least 0"),
+        (SEGMENTS, SCORES, {"max_segments": -1}, "max_segments must be at least 0"),
+    ],
+)
+def test_soft_suppression_refuses_wrong_arguments(segments, scores, changes, message):
+    with pytest.raises(ValueError, match=message):
+        soft_segment_nms(segments, scores, **changes)
+
+
+@pytest.mark.parametrize(
+    ("segments", "scores", "threshold", "message"),
+    [
+        (SEGMENTS[None], SCORES, 0.5, r"segments must have shape \(N, 2\) in seconds, got \(1, 2, 2\)"),
+        (SEGMENTS, SCORES, math.nan, "iou_threshold must be in"),
+        (SEGMENTS, SCORES * torch.nan, 0.5, "scores must not be NaN"),
+        (SEGMENTS.flip(1), SCORES, 0.5, "segments must be finite with start <= end"),
+    ],
+)
+def test_hard_suppression_refuses_wrong_arguments(segments, scores, threshold, message):
+    with pytest.raises(ValueError, match=message):
+        segment_nms(segments, scores, threshold)
+
+
+def test_the_binding_checks_what_reaches_it_without_the_wrapper():
+    calls = torch.ops.avloc
+    with pytest.raises(ValueError, match="segments"):
+        calls.segment_nms(SEGMENTS.flip(1), SCORES, 0.5, splits=None)
+    with pytest.raises(ValueError, match="splits"):
+        calls.segment_nms(SEGMENTS, SCORES, 0.5, splits=torch.tensor([0, 9, 2]))
+    with pytest.raises(ValueError, match="scores"):
+        calls.soft_segment_nms(SEGMENTS, -SCORES, **soft_arguments())
+
+
+def golden_runs(parity_dir, implementation, methods=None):
+    for path in sorted((parity_dir / "nms").glob("*.json")):
+        case = json.loads(path.read_text())
+        segments = torch.tensor(case["segments"], dtype=torch.float32).reshape(-1, 2)
+        scores = torch.tensor(case["scores"], dtype=torch.float32)
+        for run in case["runs"]:
+            wanted = methods is None or run["params"].get("method") in methods
+            if run["implementation"] == implementation and wanted:
+                yield case["name"], segments, scores, run["params"], run["expected"]
+
+
+@pytest.mark.dataset
+def test_hard_suppression_agrees_with_action_formers_own(parity_dir):
+    n_runs = 0
+    for name, segments, scores, params, expected in golden_runs(parity_dir, "actionformer.nms"):
+        found = segment_nms(segments, scores, params["iou_threshold"]).tolist()
+        if name == "iou_at_threshold" and params["iou_threshold"] == 0.5:
+            # Its code adds 1e-6 to lengths, so an IoU of exactly 0.5 falls below 0.5 there and not here.
+            assert expected["indices"] == [0, 1, 2, 4, 5]
+            assert found == [0, 2, 4, 5]
+        else:
+            # Its sort leaves the order of equal scores open.
+            ranked = sorted(expected["indices"], key=lambda i: (-float(scores[i]), i))
+            assert found == ranked, (name, params)
+        n_runs += 1
+    assert n_runs >= 30
+
+
+@pytest.mark.dataset
+def test_soft_suppression_agrees_with_action_formers_own(parity_dir):
+    n_runs = 0
+    for name, segments, scores, params, expected in golden_runs(
+        parity_dir, "actionformer.softnms", ("gaussian", "linear")
+    ):
+        if name in ("iou_at_threshold", "random_400") and params["method"] == "linear":
+            # The linear decay jumps at its threshold, and among so many segments the 1e-6 that its code adds to
+            # lengths changes the order of two picks; what follows differs by more than a tolerance.
+            continue
+        kept, decayed = soft_segment_nms(
+            segments,
+            scores,
+            method=params["method"],
+            sigma=params["sigma"],
+            iou_threshold=params["iou_threshold"],
+            min_score=params["min_score"],
+        )
+        if len(scores) and float(scores.max()) < params["min_score"]:
+            # Its first pick is not tested against the lowest score.
+            assert kept.tolist() == []
+            assert len(expected["indices"]) == 1
+        else:
+            theirs = dict(zip(expected["indices"], (row[2] for row in expected["dets"]), strict=True))
+            ours = dict(zip(kept.tolist(), decayed.tolist(), strict=True))
+            # The 1e-6 moves the IoU of short segments by up to 5e-5, and decays multiply; nearly equal scores
+            # may therefore change places, so scores are compared by segment.
+            assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-6), (name, params)
+            assert decayed.tolist() == sorted(ours.values(), reverse=True)
+        n_runs += 1
+    assert n_runs >= 60
