@@ -1,4 +1,4 @@
-"""How well avloc localizes, by kind of forgery, beside two baselines on the same items.
+"""How well avloc localizes, by kind of forgery, beside baselines on the same items.
 
 python benchmarks/accuracy.py --items DIR --weights default --out benchmarks/results/accuracy.json \
     --bootstrap 200
@@ -127,16 +127,16 @@ def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
 def measure(
     references: list[Reference], folder: Path, localizer: Callable, *, bootstrap: int, seed: int
 ) -> dict:
-    """Run and score the three systems."""
+    """Run and score avloc and the baselines."""
     systems = {
         "avloc": run_avloc(references, folder, localizer),
         "random": run_random(references, seed),
-        "signal": run_signal(references, folder),
+        **run_signal(references, folder),
     }
     thresholds = {"avloc": systems["avloc"].thresholds}
     at_threshold = count_alarms(systems["avloc"], references, thresholds["avloc"])
     n_found = sum(row["n_found"] for row in at_threshold)
-    for name in ("random", "signal"):
+    for name in systems.keys() - {"avloc"}:
         same = threshold_for(systems[name], references, n_found)
         thresholds[name] = {r.recording_id: same for r in references}
     return {

@@ -71,7 +71,8 @@ def novelty_segments(waveform: np.ndarray, sample_rate: int) -> list[Row]:
             if SHORTEST_S <= (last - first) * HOP_S <= LONGEST_S:
                 weaker, stronger = sorted((novelty[first], novelty[last]))
                 strength = (weaker + 1e-3 * stronger) / typical
-                rows.append((float(strength / (1.0 + strength)), first * HOP_S, last * HOP_S))
+                span = float(first * HOP_S), float(last * HOP_S)
+                rows.append((float(strength / (1.0 + strength)), *span))
     return keep_apart(rows)
 
 
@@ -125,7 +126,8 @@ def discrepancy_segments(curve: np.ndarray) -> list[Row]:
         firsts, lasts = np.flatnonzero(~above[:-1] & above[1:]), np.flatnonzero(above[:-1] & ~above[1:])
         for first, last in zip(firsts, lasts, strict=True):
             if SHORTEST_S <= (last - first) / FRAME_RATE <= LONGEST_S:
-                rows.append((float(curve[first:last].mean()), first / FRAME_RATE, last / FRAME_RATE))
+                span = float(first / FRAME_RATE), float(last / FRAME_RATE)
+                rows.append((float(curve[first:last].mean()), *span))
     return keep_apart(rows)
 
 

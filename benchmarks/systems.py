@@ -91,24 +91,28 @@ def run_random(references: Iterable[Reference], seed: int) -> Answers:
     return answers
 
 
-def run_signal(references: Iterable[Reference], folder: Path) -> Answers:
-    """Spectral novelty of the sound; where there is a face, loudness against mouth motion as well."""
-    answers = Answers()
+def run_signal(references: Iterable[Reference], folder: Path) -> dict[str, Answers]:
+    """Spectral novelty of the sound; and, if any item shows a face, loudness against mouth motion.
+
+    They are two systems because their scores have no common scale; ``motion`` has nothing to say about an item
+    without a face or without sound.
+    """
+    novelty, motion = Answers(), Answers()
+    any_face = False
     for reference in references:
         try:
             waveform, crops, present = read_streams(folder / reference.recording_id)
         except MediaError as error:
-            answers.failures[reference.recording_id] = str(error)
+            novelty.failures[reference.recording_id] = motion.failures[reference.recording_id] = str(error)
             continue
         rows = baselines.novelty_segments(waveform, MEDIA_RATE) if len(waveform) else []
-        frames = baselines.rows_to_frames(rows, reference.duration)
+        _take_rows(novelty, reference, rows, baselines.rows_to_frames(rows, reference.duration))
+        curve = np.full(max(1, round(reference.duration * 25)), np.nan)
         if len(waveform) and present.any():
+            any_face = True
             curve = baselines.motion_discrepancy(waveform, MEDIA_RATE, crops, present)
-            rows = baselines.keep_apart(rows + baselines.discrepancy_segments(curve))
-            length = min(len(curve), len(frames))
-            frames[:length] = np.fmax(frames[:length], curve[:length])
-        _take_rows(answers, reference, rows, frames)
-    return answers
+        _take_rows(motion, reference, baselines.discrepancy_segments(curve), curve)
+    return {"novelty": novelty, "motion": motion} if any_face else {"novelty": novelty}
 
 
 def _take_rows(answers: Answers, reference: Reference, rows: list[baselines.Row], frames: np.ndarray) -> None:

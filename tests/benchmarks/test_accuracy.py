@@ -88,7 +88,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_every_system_is_scored_on_all_items_and_every_family(results):
-    assert list(results) == ["avloc", "random", "signal"]
+    assert list(results) == ["avloc", "random", "novelty"]
     for result in results.values():
         assert list(result["figures"]) == ["all", "insert", "vocoder"]
         assert result["figures"]["insert"]["n_genuine"] == 2
@@ -104,9 +104,23 @@ def test_false_alarms_are_counted_at_the_threshold_of_the_recording(results):
     assert (alarms["count"], alarms["hours"], alarms["n_found"], alarms["threshold"]) == (1, 0.5, 1, 0.5)
     assert alarms["text"].startswith("< 6 /h")
     assert results["avloc"]["failures"] == {"h.wav": "decoder_crash"}
-    for name in ("random", "signal"):
+    for name in ("random", "novelty"):
         (alarms,) = results[name]["false_alarms"]
         assert alarms["n_found"] <= 1 and alarms["hours"] == 1.0
+
+
+def test_motion_is_a_system_of_its_own_where_a_face_is_seen(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0)
+    crops = noise.integers(0, 255, (150, 96, 96)).astype(np.uint8)
+
+    def read_streams(path):
+        seen = np.full(150, path.name == "a.wav")
+        return noise.normal(size=6 * 16_000) * 0.1, crops, seen
+
+    monkeypatch.setattr(systems, "read_streams", read_streams)
+    answers = systems.run_signal(write_manifest(tmp_path), tmp_path)
+    assert list(answers) == ["novelty", "motion"]
+    assert answers["motion"].rows["a.wav"] and not answers["motion"].rows["b.wav"]
 
 
 def test_a_system_that_finds_nothing_gets_a_threshold_above_all(tmp_path):
