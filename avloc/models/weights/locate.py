@@ -16,16 +16,21 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
     """Return the file behind a name or a path; CheckpointError, saying what to do, if there is none."""
     given = os.fspath(name_or_path)
-    path = Path(given)
-    if not isinstance(name_or_path, str) or given.endswith(SUFFIX) or os.sep in given or path.is_file():
-        if not path.is_file():
+    # os.path.isfile, because it says False, not OSError, to a name too long or with a NUL.
+    if (
+        not isinstance(name_or_path, str)
+        or given.endswith(SUFFIX)
+        or os.sep in given
+        or os.path.isfile(given)
+    ):
+        if not os.path.isfile(given):
             raise CheckpointError(f"{given!r}: there is no such weights file")
-        return path
+        return Path(given)
     packaged = Path(str(importlib.resources.files("avloc.models.weights"))) / "data"
     folders = (packaged, user_folder() / "weights")
     if NAME.fullmatch(given):
         for folder in folders:
-            if (folder / f"{given}{SUFFIX}").is_file():
+            if os.path.isfile(folder / f"{given}{SUFFIX}"):
                 return folder / f"{given}{SUFFIX}"
     if given == "default":
         raise CheckpointError(
