@@ -20,6 +20,9 @@ FULL_SCALE = 0.999
 RELATED = 0.99  # correlation from which two channels carry one signal
 SILENT_RMS = 10.0 ** (-80.0 / 20.0)
 POWER_FLOOR = 1e-20
+SNR_BLOCK_SAMPLES = 320
+SNR_MIN_BLOCKS = 10
+SNR_RANGE_DB = (-20.0, 100.0)
 
 
 def measure_bandwidth(waveform: np.ndarray, sample_rate: int) -> float:
@@ -80,3 +83,92 @@ def _long_term_spectrum(waveform: np.ndarray, sample_rate: int) -> np.ndarray | 
         return None
     spectrum = np.fft.rfft(frames * np.hanning(n_fft).astype(np.float32))
     return (spectrum.real**2 + spectrum.imag**2).mean(axis=0, dtype=np.float64) + POWER_FLOOR
+
+
+def measure_snr(waveform: np.ndarray, speech_mask: np.ndarray) -> float | None:
+    """Ratio of speech to what is heard between speech.
+
+    Parameters
+    ----------
+    waveform : float (N,) [-1, 1]
+    speech_mask : bool (N,)
+        Samples that hold speech.
+
+    Returns
+    -------
+    float [dB, -20 to 100] or None
+        The noise is the median power of the blocks of 320 samples without speech, so a door or the end of a
+        word among them does not count; it is taken off the power of speech. None without ten such blocks of
+        each kind, and for silence between silence.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if waveform.ndim != 1 or waveform.shape != speech_mask.shape:
+        raise ValueError(f"expected two arrays (N,), got {waveform.shape} and {speech_mask.shape}")
+    n_blocks = len(waveform) // SNR_BLOCK_SAMPLES
+    blocks = np.asarray(waveform[: n_blocks * SNR_BLOCK_SAMPLES], dtype=np.float64)
+    power = np.square(blocks).reshape(n_blocks, -1).mean(axis=1)
+    mask = speech_mask[: n_blocks * SNR_BLOCK_SAMPLES].reshape(n_blocks, -1)
+    speech, noise = power[mask.all(axis=1)], power[~mask.any(axis=1)]
+    if min(len(speech), len(noise)) < SNR_MIN_BLOCKS or speech.mean() <= 0.0:
+        return None
+    noise_power = max(float(np.median(noise)), float(speech.mean()) * 10.0 ** (-SNR_RANGE_DB[1] / 10.0))
+    ratio = max(float(speech.mean()) / noise_power - 1.0, 10.0 ** (SNR_RANGE_DB[0] / 10.0))
+    return float(np.clip(10.0 * np.log10(ratio), *SNR_RANGE_DB))
+
+
+def clipping_fraction(waveform: np.ndarray) -> float:
+    """Share of samples at full scale, in [0, 1]; 0.0 for an empty waveform.
+
+    Examples
+    --------
+    >>> clipping_fraction(np.array([0.0, 1.0, -1.0, 0.5]))
+    0.5
+    """
+    return float(np.mean(np.abs(waveform) >= FULL_SCALE)) if waveform.size else 0.0
+
+
+def channel_relations(samples: np.ndarray) -> list[str]:
+    """Say of each channel whether it holds something that no channel before it held.
+
+    Parameters
+    ----------
+    samples : float (C, N) [-1, 1]
+
+    Returns
+    -------
+    list of str
+        For each channel ``"silent"`` (RMS below -80 dB of full scale, offset apart), ``"identical"`` or
+        ``"inverted"`` (correlation with an earlier channel above 0.99 or below -0.99, gain and offset
+        apart), else ``"distinct"``.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not two-dimensional.
+    """
+    if samples.ndim != 2:
+        raise ValueError(f"expected samples (C, N), got {samples.shape}")
+    if samples.shape[1] == 0:
+        return ["silent"] * len(samples)
+    centred = samples.astype(np.float64)
+    centred -= centred.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(centred, axis=1)
+    relations: list[str] = []
+    kept: list[int] = []
+    for channel, norm in enumerate(norms):
+        if norm <= SILENT_RMS * samples.shape[1] ** 0.5:
+            relations.append("silent")
+            continue
+        correlations = [float(centred[channel] @ centred[other]) / (norm * norms[other]) for other in kept]
+        if any(correlation > RELATED for correlation in correlations):
+            relations.append("identical")
+        elif any(correlation < -RELATED for correlation in correlations):
+            relations.append("inverted")
+        else:
+            relations.append("distinct")
+            kept.append(channel)
+    return relations
