@@ -19,7 +19,7 @@ def compiled() -> dict:
 
     sources = ["csrc/ops_cpu.cpp", *sorted(path.as_posix() for path in Path("csrc/cpu").glob("*.cpp"))]
     headers = sorted(path.as_posix() for path in Path("csrc").rglob("*.h"))
-    flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-ffp-contract=off"]
+    flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-ffp-contract=off", "-g0"]
     extension = CppExtension(
         name="avloc.ops._kernels_cpu",
         sources=sources,

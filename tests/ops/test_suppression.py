@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from avloc.ops import reference, segment_nms, soft_segment_nms
 
 DTYPES = [torch.float32, torch.float64]
-SIZES = [0, 1, 2, 50, 1000]
+SIZES = [0, 1, 2, 1000]
 
 
 def random_segments(n, seed, dtype=torch.float64, *, grid=None, span_s=40.0):
@@ -181,7 +181,7 @@ times = st.integers(0, 60).map(lambda i: i / 8)
 rows = st.lists(st.tuples(times, times, st.integers(0, 8).map(lambda i: i / 8)), max_size=24)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(rows=rows, threshold=st.sampled_from([0.1, 0.25, 0.5, 0.75, 1.0]))
 def test_kept_segments_do_not_overlap_above_the_threshold_and_dropped_ones_have_a_reason(rows, threshold):
     segments = torch.tensor([sorted(row[:2]) for row in rows], dtype=torch.float64).reshape(-1, 2)
@@ -201,7 +201,7 @@ def test_kept_segments_do_not_overlap_above_the_threshold_and_dropped_ones_have_
     assert segment_nms(segments[kept], scores[kept], threshold).tolist() == list(range(len(kept)))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(rows=rows, method=st.sampled_from(["gaussian", "linear"]))
 def test_soft_suppression_ranks_every_segment_once_and_never_raises_a_score(rows, method):
     segments = torch.tensor([sorted(row[:2]) for row in rows], dtype=torch.float64).reshape(-1, 2)
@@ -332,7 +332,7 @@ def test_soft_suppression_agrees_with_action_formers_own(parity_dir):
         parity_dir, "actionformer.softnms", ("gaussian", "linear")
     ):
         if name in ("iou_at_threshold", "random_400") and params["method"] == "linear":
-            # The linear decay jumps at its threshold, and among so many segments the 1e-6 that its code adds to
+            # The linear decay jumps at its threshold, and among many segments the 1e-6 that its code adds to
             # lengths changes the order of two picks; what follows differs by more than a tolerance.
             continue
         kept, decayed = soft_segment_nms(
