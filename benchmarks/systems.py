@@ -103,7 +103,8 @@ def run_signal(references: Iterable[Reference], folder: Path) -> dict[str, Answe
         try:
             waveform, crops, present = read_streams(folder / reference.recording_id)
         except MediaError as error:
-            novelty.failures[reference.recording_id] = motion.failures[reference.recording_id] = str(error)
+            novelty.failures[reference.recording_id] = str(error)
+            motion.failures[reference.recording_id] = str(error)
             continue
         rows = baselines.novelty_segments(waveform, MEDIA_RATE) if len(waveform) else []
         _take_rows(novelty, reference, rows, baselines.rows_to_frames(rows, reference.duration))
