@@ -94,8 +94,8 @@ def run_random(references: Iterable[Reference], seed: int) -> Answers:
 def run_signal(references: Iterable[Reference], folder: Path) -> dict[str, Answers]:
     """Spectral novelty of the sound; and, if any item shows a face, loudness against mouth motion.
 
-    They are two systems because their scores have no common scale; ``motion`` has nothing to say about an item
-    without a face or without sound.
+    They are two systems because their scores have no common scale; ``motion`` has nothing to say about an
+    item without a face or without sound.
     """
     novelty, motion = Answers(), Answers()
     any_face = False
