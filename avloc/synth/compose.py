@@ -6,7 +6,7 @@ import numpy as np
 
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.structures import Timeline
-from avloc.synth.families import AUDIO_FAMILIES, Host, Material
+from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material
 from avloc.synth.item import SAMPLE_RATE, Item
 from avloc.synth.spans import choose_span, draw_length
 from avloc.synth.splice import MARGIN, Edit, assemble
@@ -101,11 +101,11 @@ def compose(
     for _ in range(40):
         host = _draw_host(rng, pool, host_like or family, duration_s)
         if family == GENUINE:
-            return _finish(host, host.samples, [], GENUINE, [])
-        edits, materials = _draw_edits(rng, host, family, limit)
+            return finish_item(host, host.samples, [], GENUINE, [])
+        edits, materials = draw_edits(rng, host, AUDIO_FAMILIES[family], limit)
         if edits:
-            samples, spans = _apply(host, edits, limit)
-            return _finish(host, samples, spans, family, materials)
+            samples, spans = apply_edits(host, edits, limit)
+            return finish_item(host, samples, spans, family, materials)
     raise ValueError(f"no item of family {family!r} can be made from this pool of {len(pool)} recordings")
 
 
@@ -130,9 +130,14 @@ def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration
     return Host.cut(pool, index, start, start + length)
 
 
-def _draw_edits(
-    rng: np.random.Generator, host: Host, family: str, limit: int
+def draw_edits(
+    rng: np.random.Generator, host: Host, maker: Maker, limit: int, *, in_time: bool = False
 ) -> tuple[list[Edit], list[Material]]:
+    """Choose one to three spans of ``host`` and make what goes into them.
+
+    ``limit`` is the longest item in samples. ``in_time``: nothing of the host moves, as a picture belongs
+    to it. Both lists are empty if nothing fits.
+    """
     n = len(host.samples)
     wanted = int(rng.choice([1, 1, 1, 2, 3])) if n > 4 * SAMPLE_RATE else 1
     longest_s = 0.5 * n / SAMPLE_RATE / wanted
@@ -145,9 +150,9 @@ def _draw_edits(
         span = choose_span(rng, host.envelope, host.sound.threshold, bounds=bounds, length=length)
         if span is None or any(span[0] < e.end + APART and e.start < span[1] + APART for e, _ in chosen):
             continue
-        material = AUDIO_FAMILIES[family](rng, host, *span)
+        material = maker(rng, host, *span)
         if material is not None:
-            chosen.append((_place(rng, host, span, material), material))
+            chosen.append((_place(rng, host, span, material, in_time), material))
     chosen.sort(key=lambda pair: pair[0].start)
     # A segment that would be cut off with what the recording gains in length is not made.
     room = limit if host.whole else n
@@ -163,20 +168,24 @@ def _draw_edits(
     return edits, materials
 
 
-def _apply(host: Host, edits: list[Edit], limit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def apply_edits(host: Host, edits: list[Edit], limit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Apply ``edits``; a cut host keeps its length, a whole one keeps its end, as genuine items do."""
     n = len(host.samples)
     gained = sum(len(e.material) - 2 * MARGIN - (e.end - e.start) for e in edits)
-    follows = min(max(-gained, 0), host.pool.n_samples(host.index) - host.start - n)
-    longer = host.pool.read(host.index, host.start, host.start + n + follows)
+    follows = min(max(-gained, 0), host.n_recorded - host.start - n)
+    longer = host.read(host.start, host.start + n + follows)
     return assemble(longer, edits, min(limit if host.whole else n, len(longer) + gained))
 
 
-def _place(rng: np.random.Generator, host: Host, span: tuple[int, int], material: Material) -> Edit:
+def _place(
+    rng: np.random.Generator, host: Host, span: tuple[int, int], material: Material, in_time: bool
+) -> Edit:
     """Decide how much of the host gives way: the same words, or as much as goes in, or less, or nothing."""
     inside = len(material.samples) - 2 * MARGIN
     start, end = span
-    if not material.like_host:
+    if in_time:
+        end = start + inside
+    elif not material.like_host:
         removed = rng.choice([inside, inside, 0, int(rng.integers(0, inside + 1))])
         end = min(start + int(removed), len(host.samples) - EDGE)
     fades = tuple(int(rng.integers(32, 2 * MARGIN + 1)) for _ in range(2))
@@ -184,19 +193,18 @@ def _place(rng: np.random.Generator, host: Host, span: tuple[int, int], material
     return Edit(start, end, material.samples, fades, equal_power)
 
 
-def _finish(
+def finish_item(
     host: Host, samples: np.ndarray, spans: list[tuple[int, int]], family: str, materials: list[Material]
 ) -> Item:
+    """Put an item together from its sound, its forged spans in samples and what went into them."""
     # The values of a 16-bit file, for both classes alike: a finer grain would mark the edited samples.
     waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.float32) / 32768
-    pool = host.pool
     attributes = {
-        "host": pool.entries[host.index].id,
-        "identity": pool.entries[host.index].identity,
+        "host": host.entry.id,
+        "identity": host.entry.identity,
         "host_start_s": host.start / SAMPLE_RATE,
         "segments": [
-            {"source": pool.entries[m.source].id, "identity": pool.entries[m.source].identity, **m.parameters}
-            for m in materials
+            {"source": m.source.id, "identity": m.source.identity, **m.parameters} for m in materials
         ],
     }
     truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in spans)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from avloc.datasets.corpus import Entry
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
@@ -22,11 +24,15 @@ PAIR_SEARCH = 240  # samples, 15 ms: how far the lag of a pair may differ from t
 class Host:
     """The part of a recording that an item is made of.
 
-    ``samples`` (n,) is ``pool.read(index, start, start + n)``; ``envelope`` its RMS per 10 ms.
+    ``samples`` (n,) is ``read(start, start + n)``; ``envelope`` its RMS per 10 ms. ``index`` is its place in
+    ``pool``, where inserted material comes from, or -1 for the sound of a clip that is not in the pool.
     """
 
     pool: SpeechPool
+    entry: Entry
     index: int
+    read: Callable[[int, int], np.ndarray]
+    n_recorded: int
     start: int
     samples: np.ndarray
     envelope: np.ndarray
@@ -36,16 +42,26 @@ class Host:
     def cut(cls, pool: SpeechPool, index: int, start: int, end: int) -> "Host":
         """Take samples ``[start, end)`` of entry ``index``."""
         samples = pool.read(index, start, end)
-        return cls(pool, index, start, samples, frame_envelope(samples), Sound.of(pool.statistics, index))
+        return cls(
+            pool=pool,
+            entry=pool.entries[index],
+            index=index,
+            read=partial(pool.read, index),
+            n_recorded=pool.n_samples(index),
+            start=start,
+            samples=samples,
+            envelope=frame_envelope(samples),
+            sound=Sound.of(pool.statistics, index),
+        )
 
     @property
     def whole(self) -> bool:
         """Nothing of the recording was cut off."""
-        return self.start == 0 and len(self.samples) == self.pool.n_samples(self.index)
+        return self.start == 0 and len(self.samples) == self.n_recorded
 
     def around(self, first: int, last: int, extra: int) -> np.ndarray:
         """Read samples ``[first - extra, last + extra)``, beyond the cut too where the recording has them."""
-        return self.pool.read(self.index, self.start + first - extra, self.start + last + extra)
+        return self.read(self.start + first - extra, self.start + last + extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,7 @@ class Material:
     """What goes in: ``samples`` with ``MARGIN`` more at each end, and where it came from."""
 
     samples: np.ndarray
-    source: int
+    source: Entry
     like_host: bool  # the same words at the same times: fades keep amplitude, not power
     parameters: Mapping = field(default_factory=dict)
 
@@ -72,7 +88,7 @@ def _resynthesis(make: Callable[[np.random.Generator, np.ndarray, Host], tuple[n
         gain = rms(original) / rms(made) * 10 ** (rng.normal(0, 0.5) / 20)
         rumble = host.around(first, first + len(made) - 2 * MARGIN, MARGIN)
         fitted = fit_to_host(rng, made, rumble, host.sound, None, gain=gain)
-        return Material(fitted, host.index, True, parameters)
+        return Material(fitted, host.entry, True, parameters)
 
     return maker
 
@@ -106,19 +122,21 @@ def _formant_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) ->
 
 def insert_other(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
     """Take words of another speaker of the same use."""
-    identity = host.pool.entries[host.index].identity
+    identity = host.entry.identity
     source = _draw_source(rng, host, host.pool.natural, lambda i: host.pool.entries[i].identity != identity)
     return None if source is None else _insertion(rng, host, source, first, last)
 
 
 def insert_same(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
     """Take other words of the same speaker: of another recording, or of another place in this one."""
-    members = host.pool.by_identity.get(host.pool.entries[host.index].identity, (host.index,))
+    members = host.pool.by_identity.get(host.entry.identity, ())
     others = np.array([i for i in members if i != host.index], dtype=np.int64)
     source = host.index
     if len(others) and rng.random() < 0.85:
         drawn = _draw_source(rng, host, others, lambda i: True)
         source = host.index if drawn is None else drawn
+    if source < 0:
+        return None
     away = (host.start + first, host.start + last) if source == host.index else None
     return _insertion(rng, host, source, first, last, away=away)
 
@@ -156,7 +174,7 @@ def neural_pair(rng: np.random.Generator, host: Host, first: int, last: int) -> 
         "lag_s": (lag + shift - PAIR_SEARCH) / 16000,
         "generator": host.pool.entries[source].generator,
     }
-    return Material(fitted, source, True, parameters)
+    return Material(fitted, host.pool.entries[source], True, parameters)
 
 
 def _best_shift(original: np.ndarray, wide: np.ndarray) -> int:
@@ -216,15 +234,14 @@ def _insertion(
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
     parameters = {"source_start_s": start / 16000, "tilt_strength": strength, "gain": gain}
-    return Material(fitted, source, False, parameters)
+    return Material(fitted, host.pool.entries[source], False, parameters)
 
 
 def _as_coded_as(rng: np.random.Generator, host: Host, source: int, samples: np.ndarray) -> np.ndarray:
     """Give clean material the holes of a coder where the host has them: a codec is no forgery."""
-    entries = host.pool.entries
     if (
-        entries[host.index].path.suffix != ".mp3"
-        or entries[source].path.suffix == ".mp3"
+        host.entry.path.suffix != ".mp3"
+        or host.pool.entries[source].path.suffix == ".mp3"
         or rng.random() < 0.2
     ):
         return samples

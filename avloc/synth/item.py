@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from avloc.structures import Timeline
+from avloc.synth.mouth import MouthEdit
 
 SAMPLE_RATE = 16000
 
@@ -28,6 +29,8 @@ class Item:
         Mouth crops on the 25 Hz grid.
     present : np.ndarray [shape=(T,), bool] or None
         Whether a face was there.
+    mouth_edit : MouthEdit or None
+        How the mouth was replaced, in frames of the clip, to repeat it on whole frames.
     """
 
     waveform: np.ndarray | None
@@ -38,6 +41,7 @@ class Item:
     attributes: Mapping = field(default_factory=dict)
     mouth: np.ndarray | None = None
     present: np.ndarray | None = None
+    mouth_edit: MouthEdit | None = None
 
     @property
     def duration(self) -> float:
