@@ -118,6 +118,44 @@ def rescore(
     return (terms.clamp(FLOOR, 1.0).log() @ (weights / weights.sum())).exp()
 
 
+def rank(
+    proposals: Proposals, frame_scores: Tensor, *, frame_rate: Fraction = Fraction(25), selection: Selection
+) -> Proposals:
+    """Rescore proposals and sort them, best first; equal scores: the earlier row first.
+
+    What scores below ``selection.min_score`` is dropped, and then all but ``selection.pre_top_k``. The
+    arguments are those of ``select``.
+    """
+    if len(proposals) == 0:
+        return proposals
+    scores = rescore(
+        proposals.segments, proposals.scores, frame_scores, frame_rate=frame_rate, selection=selection
+    )
+    order = torch.argsort(scores, descending=True, stable=True)[: selection.pre_top_k]
+    order = order[scores[order] >= selection.min_score]
+    return Proposals(proposals.segments[order], scores[order], proposals.modality[order])
+
+
+def suppress(proposals: Proposals, *, selection: Selection) -> Proposals:
+    """Soft suppression over one recording and channel, and what ``selection`` keeps of it, best first."""
+    if len(proposals) == 0:
+        return proposals
+    kept, decayed = ops.soft_segment_nms(
+        proposals.segments,
+        proposals.scores,
+        method=selection.method,
+        sigma=selection.sigma,
+        iou_threshold=selection.iou_threshold,
+        min_score=selection.min_score,
+        # Picks come by falling score, so the best are the first; a hard pass must see all of them.
+        max_segments=selection.max_segments if selection.final_iou is None else None,
+    )
+    result = Proposals(proposals.segments[kept], decayed, proposals.modality[kept])
+    if selection.final_iou is not None:
+        result = result[ops.segment_nms(result.segments, result.scores, selection.final_iou)]
+    return result[: selection.max_segments]
+
+
 def select(
     proposals: Proposals, frame_scores: Tensor, *, frame_rate: Fraction = Fraction(25), selection: Selection
 ) -> Proposals:
@@ -129,7 +167,7 @@ def select(
     Parameters
     ----------
     proposals : Proposals
-        Merged over windows; ``segments`` float64 (N, 2) in seconds of the recording.
+        Merged over windows; ``segments`` and ``scores`` float64, in seconds of the recording.
     frame_scores : float32 (T,) [0, 1]
         Score of each frame since the recording's zero, 0 where nothing was analysed.
     frame_rate : Fraction [Hz]
@@ -142,28 +180,5 @@ def select(
     Proposals
         By descending score; equal scores: the earlier row of ``proposals`` first.
     """
-    if len(proposals) == 0:
-        return proposals
-    scores = rescore(
-        proposals.segments, proposals.scores, frame_scores, frame_rate=frame_rate, selection=selection
-    )
-    order = torch.argsort(scores, descending=True, stable=True)[: selection.pre_top_k]
-    order = order[scores[order] >= selection.min_score]
-    segments, scores, modality = proposals.segments[order], scores[order], proposals.modality[order]
-    if order.numel() == 0:
-        return Proposals(segments, scores, modality)
-    kept, decayed = ops.soft_segment_nms(
-        segments,
-        scores,
-        method=selection.method,
-        sigma=selection.sigma,
-        iou_threshold=selection.iou_threshold,
-        min_score=selection.min_score,
-        # Picks come by falling score, so the best are the first; a hard pass must see all of them.
-        max_segments=selection.max_segments if selection.final_iou is None else None,
-    )
-    result = Proposals(segments[kept], decayed, modality[kept])
-    if selection.final_iou is not None:
-        result = result[ops.segment_nms(result.segments, result.scores, selection.final_iou)]
-    best = torch.argsort(result.scores, descending=True, stable=True)[: selection.max_segments]
-    return result[best]
+    ranked = rank(proposals, frame_scores, frame_rate=frame_rate, selection=selection)
+    return suppress(ranked, selection=selection)

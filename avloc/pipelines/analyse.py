@@ -1,0 +1,144 @@
+"""One window through the network: from a view to proposals, frame curves and a score."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avloc.decoding.proposals import Proposals
+from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, SAMPLES_PER_FRAME
+from avloc.features.prepare import prepare
+from avloc.models.encoders.two_stem import EncodedPieces
+from avloc.pipelines.pairing import View
+from avloc.pipelines.windows import Window, fill_up
+
+PIECES = "whisper_mel"  # the input whose encoding neighbouring windows share
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFindings:
+    """What the network says of one window of a channel, or of the mix.
+
+    ``curves`` float32 (n,) by name, NaN where a stream is absent; ``score`` [0, 1]; ``lag_frames`` or None.
+    """
+
+    proposals: Proposals
+    curves: dict[str, np.ndarray]
+    score: float
+    lag_frames: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    waveform: np.ndarray
+    states: Tensor  # (160, C)
+
+
+class WindowAnalyser:
+    """Runs a network over views, one window at a time.
+
+    A stream that the network has no branch for, or that the view lacks, is None and never zeros. The pieces
+    of the recogniser that a window shares with the one before are not computed again.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With ``inputs``, ``forward`` and ``proposals`` as of ``HierarchicalLocalizer``, in evaluation mode.
+    device : torch.device or str
+        Where it runs.
+    """
+
+    def __init__(self, network: nn.Module, *, device: torch.device | str = "cpu") -> None:
+        self._network = network
+        self._device = torch.device(device)
+        self._audio_inputs = network.inputs.get("audio")
+        self._visual_inputs = network.inputs.get("visual")
+        encoder = getattr(network, "audio_encoder", None)
+        shares = hasattr(encoder, "encode_pieces") and PIECES in (self._audio_inputs or ())
+        self._encode_pieces = encoder.encode_pieces if shares else None
+        self._pieces: dict[int | None, dict[int, _Piece]] = {}
+
+    def __call__(self, window: Window, view: View) -> WindowFindings | None:
+        """Analyse a view; None where the network has no branch for what it holds."""
+        n_total = window.network_frames
+        audio = audio_mask = visual = visual_mask = None
+        heard, seen = np.zeros_like(view.heard), np.zeros_like(view.seen)
+        if view.waveform is not None and self._audio_inputs is not None:
+            heard = view.heard
+            audio_mask = self._mask(heard, n_total)
+            audio = self._prepare_audio(window, view, audio_mask)
+        if view.mouth is not None and self._visual_inputs is not None:
+            seen = view.seen
+            visual_mask = self._mask(seen, n_total)
+            mouth = torch.from_numpy(fill_up(view.mouth, n_total))[None].to(self._device)  # (1, T, 96, 96)
+            visual = prepare(self._visual_inputs, mouth=mouth)
+        if audio is None and visual is None:
+            return None
+        outputs = self._network(audio=audio, audio_mask=audio_mask, visual=visual, visual_mask=visual_mask)
+        (proposals,) = self._network.proposals(outputs)
+        score = float(outputs.recording_logit.float().sigmoid().nan_to_num(0.0)[0])
+        lag = None if outputs.lag is None else float(outputs.lag[0])
+        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lag)
+
+    def _mask(self, present: np.ndarray, n_total: int) -> Tensor:
+        """Real frames first, then the repetition, which is never real: bool (1, T)."""
+        mask = torch.zeros(1, n_total, dtype=torch.bool)
+        mask[0, : len(present)] = torch.from_numpy(present)
+        return mask.to(self._device)
+
+    def _prepare_audio(self, window: Window, view: View, mask: Tensor) -> tuple:
+        filled = fill_up(view.waveform, window.network_frames * SAMPLES_PER_FRAME)
+        waveform = torch.from_numpy(filled)[None].to(self._device)
+        if self._encode_pieces is None:
+            return prepare(self._audio_inputs, waveform=waveform, audio_mask=mask)
+        others = tuple(name for name in self._audio_inputs if name != PIECES)
+        made = dict(zip(others, prepare(others, waveform=waveform, audio_mask=mask), strict=True))
+        made[PIECES] = self._encoded_pieces(window, view.channel, filled, mask)
+        return tuple(made[name] for name in self._audio_inputs)
+
+    def _encoded_pieces(
+        self, window: Window, channel: int | None, waveform: np.ndarray, mask: Tensor
+    ) -> EncodedPieces:
+        """Encode the pieces that the window before did not hold, whole and with the same samples."""
+        before, now = self._pieces.get(channel, {}), {}
+        starts = range(0, window.network_frames - PIECE_FRAMES + 1, PIECE_HOP)
+        states: dict[int, Tensor] = {}
+        for start in starts:
+            cut = waveform[start * SAMPLES_PER_FRAME : (start + PIECE_FRAMES) * SAMPLES_PER_FRAME]
+            known = before.get(window.start + start)
+            whole = bool(mask[0, start : start + PIECE_FRAMES].all())
+            # The samples are compared, because a mix may weigh its channels otherwise than a window before.
+            if whole and known is not None and np.array_equal(known.waveform, cut):
+                states[start] = known.states
+                now[window.start + start] = known
+        new = [start for start in starts if start not in states]
+        if new:
+            samples = SAMPLES_PER_FRAME
+            cuts = np.stack([waveform[s * samples : (s + PIECE_FRAMES) * samples] for s in new])
+            masks = torch.cat([mask[:, s : s + PIECE_FRAMES] for s in new])
+            (mel,) = prepare((PIECES,), waveform=torch.from_numpy(cuts).to(self._device))  # (N, 1, 80, 640)
+            encoded = self._encode_pieces(mel[:, 0], masks)
+            for row, start in enumerate(new):
+                states[start] = encoded[row]
+                if bool(masks[row].all()):
+                    now[window.start + start] = _Piece(cuts[row], encoded[row])
+        self._pieces[channel] = now
+        return EncodedPieces(torch.stack([states[start] for start in starts])[None])
+
+
+def _curves(outputs: object, heard: np.ndarray, seen: np.ndarray) -> dict[str, np.ndarray]:
+    """Frame scores of the real frames, NaN where a stream is absent."""
+    n_frames = len(heard)
+    inside = outputs.inside_logits[0, :, :n_frames].float().sigmoid().cpu().numpy()
+    boundary = outputs.boundary_logits[0, :, :n_frames].float().sigmoid().cpu().numpy()
+    masked = [np.where(present, row, np.nan) for present, row in zip((heard, seen), boundary, strict=True)]
+    curves = {
+        "score_audio": np.where(heard, inside[0], np.nan),
+        "score_visual": np.where(seen, inside[1], np.nan),
+        "boundary": np.fmax(*masked),
+    }
+    if outputs.discrepancy is not None:
+        discrepancy = outputs.discrepancy[0, :n_frames].float().cpu().numpy()
+        curves["discrepancy"] = np.where(heard & seen, discrepancy, np.nan)
+    return {name: values.astype(np.float32) for name, values in curves.items()}

@@ -1,0 +1,304 @@
+"""From what was found in a recording to a Prediction: verdict, spans, channels and coverage."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avloc.calibration.abstain import MIN_DURATION_S, Facts, abstentions, cautions
+from avloc.decoding.select import Selection
+from avloc.features.audio import RATE
+from avloc.pipelines.measures import GRID
+from avloc.pipelines.results import ChannelFindings, Thresholds, channel_order, resolve, runs
+from avloc.pipelines.tracks import Tracks
+from avloc.structures import (
+    Analysed,
+    Channel,
+    Curve,
+    Detection,
+    Reason,
+    Recording,
+    Segment,
+    Span,
+    Sync,
+    Timeline,
+    Verdict,
+)
+
+CONSTANT_OFFSET_S = 0.12  # three frames; viewers notice it (ITU-R BT.1359-1: 0.125 s)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user may choose; None leaves it to the card.
+
+    ``threshold`` decides the verdict, ``min_score`` only what is listed, ``all_proposals`` how many proposals
+    from before suppression are added.
+    """
+
+    threshold: float | None = None
+    min_score: float | None = None
+    curves: bool = False
+    all_proposals: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "min_score"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+
+
+class Assembler:
+    """Puts together what is said about one recording.
+
+    Parameters
+    ----------
+    recording : Recording
+        What was opened.
+    tracks : Tracks
+        Iterated to the end.
+    findings : dict
+        By channel, None for the mix; empty where nothing went through the network.
+    card : Thresholds
+        Operating thresholds.
+    selection : Selection
+        How segments are chosen.
+    settings : Settings
+        What the user chose.
+    warnings : tuple of Reason
+        Noticed while opening and decoding.
+    drift_ppm : float, optional
+        Drift of the sound's clock.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        tracks: Tracks,
+        findings: dict[int | None, ChannelFindings],
+        *,
+        card: Thresholds,
+        selection: Selection,
+        settings: Settings,
+        warnings: tuple[Reason, ...] = (),
+        drift_ppm: float | None = None,
+    ) -> None:
+        self._tracks, self._findings = tracks, findings
+        self._card, self._settings = card, settings
+        self._noticed, self._drift_ppm = warnings, drift_ppm
+        self._recording = recording
+        self._relations = tracks.relations.relations()
+        self.end_s, self.duration_s = _lengths(recording, tracks)
+        self._results = [
+            resolve(
+                channel,
+                findings[channel],
+                tracks,
+                end_s=self.end_s,
+                card=card,
+                threshold=settings.threshold,
+                selection=selection,
+            )
+            for channel in sorted(findings, key=channel_order)
+        ]
+
+    def stop_reason(self) -> Reason | None:
+        """Why nothing can be said at all, or None."""
+        tracks = self._tracks
+        if self.end_s < MIN_DURATION_S:
+            if Reason.TRUNCATED in self._noticed:
+                return Reason.TRUNCATED
+            return Reason.TOO_SHORT if self.end_s > 0 else Reason.NO_SAMPLES
+        if self._findings or tracks.has_video:
+            return None
+        if tracks.present_samples == 0:
+            return Reason.NO_SAMPLES
+        return Reason.SILENT if set(self._relations) <= {"silent"} else Reason.PARTIAL_COVERAGE
+
+    def outcome(self) -> dict:
+        """Fields of the Prediction of an analysed recording."""
+        facts = self._facts()
+        rules = abstentions(facts) or (() if self._findings else (Reason.PARTIAL_COVERAGE,))
+        found = any(d.score >= r.threshold for r in self._results for d in r.detections)
+        if found:
+            verdict, reasons = Verdict.FORGED_SEGMENTS_FOUND, ()
+        else:
+            verdict, reasons = (Verdict.INCONCLUSIVE, rules) if rules else (Verdict.NONE_FOUND, ())
+        thresholds = {result.threshold for result in self._results}
+        sync = self._sync()
+        warnings = (*self._noticed, *self._path_warnings(), *rules, *cautions(facts), *_offset_warning(sync))
+        return {
+            "verdict": verdict,
+            "reasons": reasons,
+            "warnings": tuple(w for w in dict.fromkeys(warnings) if w not in reasons),
+            "score": max((result.score for result in self._results), default=None),
+            "threshold": thresholds.pop() if len(thresholds) == 1 else None,
+            "detections": self._listed(),
+            "curves": self._curves() if self._settings.curves else (),
+            "spans": self._spans(),
+            "channels": self._channels(),
+            "faces": self._tracks.faces.faces(self.end_s),
+            "sync": sync,
+            "analysed": self.analysed(facts),
+            "proposals": self._all_proposals(),
+        }
+
+    def analysed(self, facts: Facts | None = None) -> Analysed:
+        """How much there was, and how much of it was analysed."""
+        tracks, facts = self._tracks, facts or self._facts()
+        return Analysed(
+            duration_s=self.duration_s,
+            audio_s=self._heard_s() if tracks.has_audio else None,
+            speech_s=facts.speech_s if tracks.has_audio else None,
+            video_s=self._video_s() if tracks.has_video else None,
+            face_s=facts.face_s if tracks.has_video else None,
+            coverage_audio=facts.coverage_audio,
+            coverage_visual=facts.coverage_visual,
+        )
+
+    def _listed(self) -> tuple[Detection, ...]:
+        """Keep detections from the chosen score on, best first, then by start."""
+        given = self._settings.min_score
+        listed = [
+            d
+            for r in self._results
+            for d in r.detections
+            if d.score >= (r.threshold if given is None else given)
+        ]
+        return tuple(sorted(listed, key=lambda d: (-d.score, d.segment.start)))
+
+    def _all_proposals(self) -> tuple[tuple[float, float, float], ...] | None:
+        if self._settings.all_proposals is None:
+            return None
+        rows = [
+            (score, *segment)
+            for r in self._results
+            for score, segment in zip(r.ranked.scores.tolist(), r.ranked.segments.tolist(), strict=True)
+        ]
+        return tuple(sorted(rows, key=lambda row: (-row[0], row[1]))[: self._settings.all_proposals])
+
+    def _facts(self) -> Facts:
+        tracks, results = self._tracks, self._results
+        faces = tracks.faces
+        measured = [tracks.mix if r.channel is None else tracks.channels[r.channel] for r in results]
+        seen = sum(int((~np.isnan(r.curves["score_visual"])).sum()) for r in results)
+        audio_analysed = any(not np.isnan(r.curves["score_audio"]).all() for r in results)
+        speech = [s for r in results for s in tracks.speech(r.channel, self.end_s).segments]
+        return Facts(
+            has_audio=tracks.has_audio,
+            has_video=tracks.has_video,
+            audio_analysed=audio_analysed,
+            speech_s=_union_s(speech),
+            # With several channels the disturbed speech is weighed against the speech of all.
+            low_snr_speech_s=_share(
+                sum(m.low_snr_speech_s for m in measured), sum(m.speech_s for m in measured), _union_s(speech)
+            ),
+            bandwidth_hz=max((m.bandwidth_hz or 0.0 for m in measured), default=None),
+            coverage_audio=self._coverage_audio(audio_analysed),
+            coverage_visual=_ratio(GRID.time(seen), self._video_s()) if tracks.has_video else None,
+            face_s=GRID.time(faces.usable_frames),
+            small_face_s=GRID.time(faces.small_frames),
+            static_face_s=GRID.time(faces.static_frames),
+        )
+
+    def _coverage_audio(self, audio_analysed: bool) -> float | None:
+        if not self._tracks.has_audio:
+            return None
+        if not audio_analysed:
+            return 0.0
+        return _ratio(min(GRID.time(self._tracks.mix.analysed_frames), self.end_s), self._heard_s())
+
+    def _heard_s(self) -> float:
+        """Sound that is there: what was decoded, or what the headers promise of a damaged stream."""
+        heard_s = min(GRID.time(self._tracks.mix.heard_frames), self.end_s)
+        return max(
+            heard_s, self._promised_s(self._recording.audio.duration) if self._recording.audio else 0.0
+        )
+
+    def _video_s(self) -> float:
+        video = self._recording.video
+        shown_s = min(GRID.time(self._tracks.n_video_frames), self.end_s)
+        return max(shown_s, self._promised_s(video.duration)) if video else 0.0
+
+    def _promised_s(self, duration_s: float | None) -> float:
+        damaged = {Reason.TRUNCATED, Reason.DECODE_ERRORS, Reason.LIMIT_REACHED} & set(self._noticed)
+        return duration_s if damaged and duration_s is not None else 0.0
+
+    def _path_warnings(self) -> tuple[Reason, ...]:
+        if self._settings.threshold is not None:
+            return ()
+        calibrated = all(self._card.is_calibrated(result.path) for result in self._results)
+        return () if calibrated else (Reason.UNCALIBRATED,)
+
+    def _sync(self) -> Sync:
+        lags = [lag for findings in self._findings.values() for lag in findings.lags]
+        return Sync(float(np.median(lags)) / float(RATE) if lags else None, self._drift_ppm)
+
+    def _channels(self) -> tuple[Channel, ...]:
+        """One row a source channel; in a mix the distinct ones share what was found in it."""
+        results = {result.channel: result for result in self._results}
+        rows = []
+        for index, (measures, relation) in enumerate(
+            zip(self._tracks.channels, self._relations, strict=True)
+        ):
+            mixed = results.get(None) if relation in ("distinct", "inverted") else None
+            result = results.get(index) or mixed
+            rows.append(
+                Channel(
+                    index=index,
+                    role=f"ch{index}",
+                    path=result and result.path,
+                    relation=relation,
+                    bandwidth_hz=measures.bandwidth_hz,
+                    snr_db=measures.snr_db,
+                    clipping=measures.clipping,
+                    threshold=result and result.threshold,
+                    score=result and result.score,
+                    coverage=measures.coverage if result else None,
+                )
+            )
+        return tuple(rows)
+
+    def _spans(self) -> tuple[Span, ...]:
+        spans = [Span("face", segment, face=face) for face, segment in self._tracks.face_spans(self.end_s)]
+        for result in self._results:
+            speech = self._tracks.speech(result.channel, self.end_s).segments
+            spans += [Span("speech", segment, channel=result.channel) for segment in speech]
+            analysed = runs(result.scored, self.end_s)
+            spans += [Span("analysed", segment, channel=result.channel) for segment in analysed]
+        return tuple(sorted(spans, key=lambda s: (s.segment, s.kind, channel_order(s.channel))))
+
+    def _curves(self) -> tuple[Curve, ...]:
+        tracks = self._tracks
+        return tuple(
+            curve
+            for result in self._results
+            for curve in result.written_curves(has_audio=tracks.has_audio, has_video=tracks.has_video)
+        )
+
+
+def _lengths(recording: Recording, tracks: Tracks) -> tuple[float, float]:
+    """Where the decoded media end, and how long the recording is, in seconds.
+
+    The grid rounds the end of a video up to a whole frame: what the headers say is then the truth.
+    """
+    end_s, told_s = tracks.end_s, recording.duration
+    if told_s is not None and 0.0 <= end_s - told_s < 1.0 / float(RATE):
+        end_s = told_s
+    return end_s, max(end_s, told_s or 0.0)
+
+
+def _union_s(segments: list[Segment]) -> float:
+    return Timeline(tuple(segments)).duration
+
+
+def _share(part: float, whole: float, total: float) -> float:
+    return total * part / whole if whole > 0 else 0.0
+
+
+def _ratio(part_s: float, whole_s: float) -> float:
+    return min(1.0, part_s / whole_s) if whole_s > 0 else 0.0
+
+
+def _offset_warning(sync: Sync) -> tuple[Reason, ...]:
+    late = sync.offset_s is not None and abs(sync.offset_s) >= CONSTANT_OFFSET_S
+    return (Reason.CONSTANT_OFFSET,) if late else ()

@@ -1,0 +1,192 @@
+"""What is measured along a recording, in memory that does not grow with its samples: channels and faces."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from avloc.calibration.abstain import LOW_SNR_DB, MIN_FACE_AREA, MIN_FACE_S, STATIC_FACE
+from avloc.features.audio import RATE, SAMPLE_RATE
+from avloc.features.quality import RELATED, SILENT_RMS, clipping_fraction, measure_bandwidth, measure_snr
+from avloc.media.decode import VideoBlock
+from avloc.structures import Face, FrameGrid, Segment
+
+GRID = FrameGrid(rate=RATE, n_frames=0)
+BOX_EVERY = 12  # frames between the boxes that the median is taken of
+MIN_FACE_FRAMES = round(MIN_FACE_S * RATE)
+MAX_RUN_GAP = 5  # frames without a face that do not break its span in the report
+
+
+class RunningRelations:
+    """Relations of the channels over all sound so far, from sums of products: (C, C) numbers."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._products = np.zeros((n_channels, n_channels))
+        self._sums = np.zeros(n_channels)
+        self._n = 0
+
+    def push(self, samples: np.ndarray) -> None:
+        """Add float32 (C, n)."""
+        samples = samples.astype(np.float64)
+        self._products += samples @ samples.T
+        self._sums += samples.sum(axis=1)
+        self._n += samples.shape[1]
+
+    def relations(self) -> list[str]:
+        """Relation of each channel, as ``channel_relations`` of all that was pushed."""
+        if self._n == 0:
+            return ["silent"] * len(self._sums)
+        means = self._sums / self._n
+        covariance = self._products / self._n - np.outer(means, means)
+        scale = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
+        silent = scale <= SILENT_RMS
+        correlation = covariance / np.outer(scale, scale)
+        found: list[str] = []
+        for channel in range(len(silent)):
+            earlier = [c for c in range(channel) if found[c] == "distinct"]
+            if silent[channel]:
+                found.append("silent")
+            elif any(correlation[channel, c] > RELATED for c in earlier):
+                found.append("identical")
+            elif any(correlation[channel, c] < -RELATED for c in earlier):
+                found.append("inverted")
+            else:
+                found.append("distinct")
+        return found
+
+
+@dataclass(slots=True)
+class ChannelMeasures:
+    """Running quality of one source channel or of the mix; frames are those of the 25 Hz grid."""
+
+    heard_frames: int = 0
+    analysed_frames: int = 0
+    speech_s: float = 0.0
+    low_snr_speech_s: float = 0.0
+    bandwidths: list[float] = field(default_factory=list)
+    _clipped: float = 0.0
+    _clip_weight: int = 0
+    _snr_sum: float = 0.0
+
+    def push(self, waveform: np.ndarray, speech: np.ndarray) -> None:
+        """Add sound (n,) that was not measured before, with its speech mask bool (n,)."""
+        bandwidth = measure_bandwidth(waveform, SAMPLE_RATE)
+        if bandwidth > 0:
+            self.bandwidths.append(bandwidth)
+        self._clipped += clipping_fraction(waveform) * len(waveform)
+        self._clip_weight += len(waveform)
+        speech_s = float(speech.sum()) / SAMPLE_RATE
+        snr_db = measure_snr(waveform, speech)
+        if snr_db is None or speech_s == 0:
+            return
+        self.speech_s += speech_s
+        self._snr_sum += snr_db * speech_s
+        if snr_db < LOW_SNR_DB:
+            self.low_snr_speech_s += speech_s
+
+    @property
+    def bandwidth_hz(self) -> float | None:
+        """Median over windows; None where nothing was measured."""
+        return float(np.median(self.bandwidths)) if self.bandwidths else None
+
+    @property
+    def snr_db(self) -> float | None:
+        """Mean over windows, weighted by their speech."""
+        return self._snr_sum / self.speech_s if self.speech_s > 0 else None
+
+    @property
+    def clipping(self) -> float | None:
+        """Share of the samples at full scale."""
+        return self._clipped / self._clip_weight if self._clip_weight else None
+
+    @property
+    def coverage(self) -> float | None:
+        """Analysed share of the sound that is there."""
+        return min(1.0, self.analysed_frames / self.heard_frames) if self.heard_frames else None
+
+
+@dataclass(slots=True)
+class _Track:
+    first: int
+    last: int
+    n_frames: int = 0
+    boxes: list[np.ndarray] = field(default_factory=list)
+
+
+class FaceMeasures:
+    """Face tracks along a recording: extents, boxes, and which frames are good enough for a score.
+
+    Parameters
+    ----------
+    frame_size : (int, int), optional [px]
+        Width and height of the source frame.
+    """
+
+    def __init__(self, frame_size: tuple[int, int] | None) -> None:
+        self._area = float(frame_size[0] * frame_size[1]) if frame_size and min(frame_size) > 0 else None
+        self._tracks: dict[int, _Track] = {}
+        self.usable_frames = 0
+        self.small_frames = 0
+        self.static_frames = 0
+        self.runs: list[tuple[int, int, int]] = []  # (face, start, end) of usable frames
+
+    def push_block(self, block: VideoBlock) -> None:
+        """Take note of the boxes of a block."""
+        for faces in block.faces:
+            present = np.flatnonzero(faces.present)
+            if len(present) == 0:
+                continue
+            first = block.start_frame + int(present[0])
+            track = self._tracks.setdefault(faces.face, _Track(first, first))
+            track.last = block.start_frame + int(present[-1])
+            track.n_frames += len(present)
+            track.boxes.extend(faces.boxes[present[::BOX_EVERY]])
+
+    def usable(self, face: np.ndarray, area: np.ndarray, *, ended: bool) -> np.ndarray:
+        """Frames of a window whose face is large and lasting enough, bool (n,).
+
+        Parameters
+        ----------
+        face : int (n,)
+            Track of each frame, -1 for none.
+        area : float (n,) [px]
+            Area of its box.
+        ended : bool
+            No frame follows the window; otherwise a track that reaches its end may still become long enough.
+        """
+        kept = np.zeros(len(face), dtype=bool)
+        for track in np.unique(face[face >= 0]):
+            rows = face == track
+            lasting = self._tracks[int(track)].n_frames >= MIN_FACE_FRAMES or (rows[-1] and not ended)
+            if lasting and not self._is_small(float(np.median(area[rows]))):
+                kept |= rows
+        return kept
+
+    def push_new(
+        self, start: int, face: np.ndarray, area: np.ndarray, kept: np.ndarray, mouth: np.ndarray
+    ) -> None:
+        """Count frames (n,) that no window held before; ``start`` is the grid frame of the first."""
+        self.usable_frames += int(kept.sum())
+        small = [self._is_small(float(value)) for value in area[(face >= 0) & ~kept]]
+        self.small_frames += sum(small)
+        change = np.abs(np.diff(mouth[:, ::4, ::4].astype(np.int16), axis=0)).mean(axis=(1, 2))
+        self.static_frames += int((kept[1:] & kept[:-1] & (change < STATIC_FACE)).sum())
+        for offset in np.flatnonzero(kept):
+            frame, track = start + int(offset), int(face[offset])
+            if self.runs and self.runs[-1][0] == track and frame - self.runs[-1][2] <= MAX_RUN_GAP:
+                self.runs[-1] = (track, self.runs[-1][1], frame + 1)
+            else:
+                self.runs.append((track, frame, frame + 1))
+
+    def faces(self, duration_s: float) -> tuple[Face, ...]:
+        """Tracks of at least a second, or with a usable frame, in order of their ids."""
+        used = {run[0] for run in self.runs}
+        found = []
+        for identity, track in sorted(self._tracks.items()):
+            start, end = GRID.time(track.first), min(GRID.time(track.last + 1), duration_s)
+            if start < end and (identity in used or track.n_frames >= MIN_FACE_FRAMES):
+                box = np.median(np.stack(track.boxes), axis=0)
+                found.append(Face(identity, Segment(start, end), tuple(round(float(v)) for v in box)))
+        return tuple(found)
+
+    def _is_small(self, area_px: float) -> bool:
+        return self._area is not None and area_px < MIN_FACE_AREA * self._area

@@ -1,0 +1,258 @@
+"""The streaming pass along a recording: bounded buffers, speech, faces and quality, one window at a time.
+
+What a decoder gives is held only as long as a later window needs it: the hop and a window, about 40 s, or
+``SLACK_FRAMES`` more where one stream runs behind the other.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES, WINDOW_HOP
+from avloc.features.speech import HOP_SAMPLES, ONSET, SpeechDetector
+from avloc.media.decode import AudioBlock, VideoBlock
+from avloc.pipelines.measures import GRID, ChannelMeasures, FaceMeasures, RunningRelations
+from avloc.pipelines.pairing import View, choose_views, relate
+from avloc.pipelines.windows import Window, next_window
+from avloc.structures import Recording, Segment, Timeline
+
+SLACK_FRAMES = 2 * WINDOW_FRAMES  # a stream this far behind the other is taken for absent there
+CROP = "mouth96_box"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTracks:
+    """One window of a recording: what is analysed of it, and the face (id or -1) of each frame, int (n,)."""
+
+    window: Window
+    views: tuple[View, ...]
+    face: np.ndarray
+
+
+class StreamBuffer:
+    """Arrays that follow each other along the first axis; only what a later window needs is held."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, np.ndarray]] = []
+        self.end = 0
+
+    def append(self, start: int, values: np.ndarray) -> None:
+        """Add ``values`` (n, …) at position ``start``; a hole before it reads as zeros."""
+        if len(values):
+            self._parts.append((start, values))
+            self.end = max(self.end, start + len(values))
+
+    def take(self, start: int, stop: int) -> np.ndarray | None:
+        """Copy (stop - start, …), zeros where nothing was added; None where nothing ever was."""
+        if not self._parts:
+            return None
+        like = self._parts[-1][1]
+        taken = np.zeros((stop - start, *like.shape[1:]), dtype=like.dtype)
+        for position, values in self._parts:
+            low, high = max(start, position), min(stop, position + len(values))
+            if low < high:
+                taken[low - start : high - start] = values[low - position : high - position]
+        return taken
+
+    def drop_before(self, position: int) -> None:
+        """Forget what ends before ``position``; the last part stays, for its shape."""
+        kept = [part for part in self._parts[:-1] if part[0] + len(part[1]) > position]
+        self._parts = kept + self._parts[-1:]
+
+    @property
+    def n_held(self) -> int:
+        """Rows in memory."""
+        return sum(len(values) for _, values in self._parts)
+
+
+class _Speech:
+    """Speech activity of one channel from the frame on where it was first analysed."""
+
+    def __init__(self, start_frame: int) -> None:
+        self.start_s = GRID.time(start_frame)
+        self.detector = SpeechDetector()
+        self._n_samples = 0
+
+    def push(self, waveform: np.ndarray) -> np.ndarray:
+        """Hear ``waveform`` (n,); returns where it holds speech, bool (n,), False where not yet known."""
+        self.detector.push(waveform)
+        n_done = len(self.detector.probabilities) * HOP_SAMPLES
+        position = np.arange(self._n_samples, self._n_samples + len(waveform))
+        self._n_samples += len(waveform)
+        known = position < n_done
+        mask = np.zeros(len(waveform), dtype=bool)
+        mask[known] = self.detector.probabilities[position[known] // HOP_SAMPLES] >= ONSET
+        return mask
+
+    def timeline(self, end_s: float) -> Timeline:
+        """Spans of speech in the time of the recording."""
+        spans = ((s.start + self.start_s, s.end + self.start_s) for s in self.detector.spans().segments)
+        return Timeline.from_pairs((a, min(b, end_s)) for a, b in spans if a < end_s)
+
+
+class Tracks:
+    """Iterate the windows of a recording; afterwards the attributes say what was measured along it.
+
+    Parameters
+    ----------
+    recording : Recording
+        What is decoded.
+    blocks : iterable of AudioBlock and VideoBlock
+        A ``Decoder``, or anything that gives the same.
+
+    Attributes
+    ----------
+    n_frames : int
+        Length on the 25 Hz grid.
+    end_s : float [s]
+        End of what was decoded.
+    channels : list of ChannelMeasures
+        One a source channel. With a video stream ``mix`` is measured beside them, for what was analysed.
+    faces : FaceMeasures
+        Face tracks and counts.
+    """
+
+    def __init__(self, recording: Recording, blocks: Iterable[AudioBlock | VideoBlock]) -> None:
+        self.has_audio = recording.audio is not None
+        self.has_video = recording.video is not None
+        self._blocks = blocks
+        n_channels = recording.audio.n_channels if recording.audio else 0
+        self.channels = [ChannelMeasures() for _ in range(n_channels)]
+        self.mix = ChannelMeasures()
+        self.relations = RunningRelations(n_channels)
+        video = recording.video
+        self.faces = FaceMeasures((video.width, video.height) if video else None)
+        self._sound, self._present = StreamBuffer(), StreamBuffer()
+        self._mouth, self._face, self._area = StreamBuffer(), StreamBuffer(), StreamBuffer()
+        self._speech: dict[int | None, _Speech] = {}
+        self.n_video_frames = 0
+        self.present_samples = 0
+
+    def __iter__(self) -> Iterator[WindowTracks]:
+        index = 0
+        for block in self._blocks:
+            self._push(block)
+            while (window := next_window(index, self._n_available(), ended=False)) is not None:
+                yield self._cut(window, ended=False)
+                index += 1
+        while (window := next_window(index, self.n_frames, ended=True)) is not None:
+            yield self._cut(window, ended=window.end == self.n_frames)
+            index += 1
+        for speech in self._speech.values():
+            speech.detector.finish()
+
+    @property
+    def n_frames(self) -> int:
+        """Frames so far; a rest of less than half a frame of sound is none."""
+        heard = (self._sound.end + SAMPLES_PER_FRAME // 2) // SAMPLES_PER_FRAME
+        return max(heard, self.n_video_frames)
+
+    @property
+    def end_s(self) -> float:
+        """Where the longest stream ends, as far as it was decoded."""
+        return max(self._sound.end / SAMPLE_RATE, GRID.time(self.n_video_frames))
+
+    @property
+    def n_held_frames(self) -> int:
+        """Frames in memory, of the fuller buffer."""
+        return max(self._sound.n_held // SAMPLES_PER_FRAME, self._face.n_held)
+
+    def speech(self, channel: int | None, end_s: float) -> Timeline:
+        """Spans of speech of an analysed channel, or of the mix (None), cut at ``end_s``."""
+        speech = self._speech.get(channel)
+        return Timeline() if speech is None else speech.timeline(end_s)
+
+    def face_spans(self, end_s: float) -> list[tuple[int, Segment]]:
+        """Stretches with a usable face, cut at ``end_s``: its id and the span."""
+        spans = [(face, GRID.time(start), min(GRID.time(end), end_s)) for face, start, end in self.faces.runs]
+        return [(face, Segment(start, end)) for face, start, end in spans if start < end]
+
+    def _n_available(self) -> int:
+        ends = [self._sound.end // SAMPLES_PER_FRAME] if self.has_audio else []
+        ends += [self.n_video_frames] if self.has_video else []
+        return max(min(ends), max(ends) - SLACK_FRAMES) if ends else 0
+
+    def _push(self, block: AudioBlock | VideoBlock) -> None:
+        if isinstance(block, AudioBlock):
+            self._sound.append(block.start_sample, block.samples.T)  # time first
+            self._present.append(block.start_sample, block.present)
+            self.present_samples += int(block.present.sum())
+            return
+        n = len(block.source_index)
+        mouth, face, area = np.zeros((n, 96, 96), np.uint8), np.full(n, -1, np.int32), np.zeros(n, np.float32)
+        for faces in block.faces:
+            size = np.nan_to_num(faces.boxes[:, 2] * faces.boxes[:, 3])
+            better = faces.present & (size > area)
+            mouth[better], face[better], area[better] = faces.crops[CROP][better], faces.face, size[better]
+        self.faces.push_block(block)
+        self.n_video_frames = max(self.n_video_frames, block.start_frame + n)
+        for buffer, values in ((self._mouth, mouth), (self._face, face + 1), (self._area, area)):
+            buffer.append(block.start_frame, values)
+
+    def _cut(self, window: Window, *, ended: bool) -> WindowTracks:
+        first, last = window.start * SAMPLES_PER_FRAME, window.end * SAMPLES_PER_FRAME
+        sound, present = self._sound.take(first, last), self._present.take(first, last)
+        heard = np.zeros(window.n_frames, dtype=bool)
+        if present is not None:
+            heard = present.reshape(window.n_frames, SAMPLES_PER_FRAME).mean(axis=1) >= 0.5
+        samples = None if sound is None else np.ascontiguousarray(sound.T)  # (C, 640 n)
+        mouth, face, kept = self._cut_faces(window, ended=ended)
+        relations = relate(samples, heard)
+        views = choose_views(samples, heard, mouth, kept, relations=relations, has_video=self.has_video)
+        if samples is not None:
+            self._measure(window, samples, heard, relations, views)
+        keep_from = window.start + WINDOW_HOP
+        for buffer in (self._mouth, self._face, self._area):
+            buffer.drop_before(keep_from)
+        for buffer in (self._sound, self._present):
+            buffer.drop_before(keep_from * SAMPLES_PER_FRAME)
+        return WindowTracks(window, views, np.where(kept, face, -1))
+
+    def _cut_faces(self, window: Window, *, ended: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+        mouth = self._mouth.take(window.start, window.end)
+        if mouth is None:
+            return None, np.full(window.n_frames, -1, np.int32), np.zeros(window.n_frames, dtype=bool)
+        # The buffer holds id + 1, so that what was never added reads as no face.
+        face = self._face.take(window.start, window.end) - 1
+        area = self._area.take(window.start, window.end)
+        kept = self.faces.usable(face, area, ended=ended)
+        new = slice(window.new_start - window.start, None)
+        self.faces.push_new(window.new_start, face[new], area[new], kept[new], mouth[new])
+        return mouth, face, kept
+
+    def _measure(
+        self,
+        window: Window,
+        samples: np.ndarray,
+        heard: np.ndarray,
+        relations: tuple[str, ...],
+        views: tuple[View, ...],
+    ) -> None:
+        """Take speech and quality of the part that no window before held."""
+        offset = window.new_start - window.start
+        new = slice(offset * SAMPLES_PER_FRAME, None)
+        n_heard = int(heard[offset:].sum())
+        self.relations.push(samples[:, new])
+        waveforms = {view.channel: view.waveform for view in views if view.waveform is not None}
+        silence = np.zeros(samples.shape[1], np.float32)
+        # A detector that was started goes on through windows that are not analysed, or its clock would stop.
+        speech: dict[int | None, np.ndarray] = {}
+        for channel in waveforms.keys() | self._speech.keys():
+            waveform = waveforms.get(channel, silence if channel is None else samples[channel])
+            speech[channel] = self._listen(channel, waveform[new], window.new_start)
+        nobody = np.zeros(samples.shape[1] - offset * SAMPLES_PER_FRAME, dtype=bool)
+        for channel, measures in enumerate(self.channels):
+            measures.push(samples[channel, new], speech.get(channel, speech.get(None, nobody)))
+        if None in waveforms:
+            self.mix.push(waveforms[None][new], speech[None])
+        for measures in (*self.channels, self.mix):
+            measures.heard_frames += n_heard
+            # Silence, and a copy of an analysed channel, hide nothing: they count as analysed.
+            measures.analysed_frames += n_heard if relations else 0
+
+    def _listen(self, channel: int | None, waveform: np.ndarray, start_frame: int) -> np.ndarray:
+        """Follow the speech of a channel; returns where ``waveform`` holds speech, bool (n,)."""
+        if channel not in self._speech:
+            self._speech[channel] = _Speech(start_frame)
+        return self._speech[channel].push(waveform)
