@@ -43,8 +43,13 @@ class BatchSource(Dataset):
         Share of the batches that have a picture.
     drop_sound : float [0, 1]
         Share of those that come without their sound.
-    batch_size, picture_batch_size, window_frames, n_batches, seed : int
-        Sizes; a window has 160 + 120 k frames.
+    window_frames : sequence of int
+        Lengths of windows, 160 + 120 k frames. A batch of sound draws one; a longer one makes a smaller batch. A
+        batch with a picture takes the shortest: talking-face clips are short.
+    batch_size, picture_batch_size : int
+        Windows a batch, at the shortest length.
+    n_batches, seed : int
+        Length of the run, and the seed of everything that is drawn.
     first : int
         Batches before it are None: they were trained on before the run was resumed.
     """
@@ -60,7 +65,7 @@ class BatchSource(Dataset):
         drop_sound: float,
         batch_size: int,
         picture_batch_size: int,
-        window_frames: int,
+        window_frames: Sequence[int],
         n_batches: int,
         seed: int,
         first: int = 0,
@@ -70,7 +75,8 @@ class BatchSource(Dataset):
         self.draw_sound, self.draw_picture, self.corrupt = draw_sound, draw_picture, corrupt
         self.inputs, self.picture_share, self.drop_sound = inputs, picture_share, drop_sound
         self.batch_size, self.picture_batch_size = batch_size, picture_batch_size
-        self.window_frames, self.n_batches, self.seed, self.first = window_frames, n_batches, seed, first
+        self.window_frames = sorted(window_frames)
+        self.n_batches, self.seed, self.first = n_batches, seed, first
 
     def __len__(self) -> int:
         return self.n_batches
@@ -85,31 +91,34 @@ class BatchSource(Dataset):
 
     def sound_batch(self, rng: np.random.Generator) -> TrainingBatch:
         """Make a batch without picture."""
-        items = [self.draw_sound(rng, self.window_frames / RATE) for _ in range(self.batch_size)]
+        n_frames = self.window_frames[int(rng.integers(len(self.window_frames)))]
+        batch_size = max(1, self.batch_size * self.window_frames[0] // n_frames)
+        items = [self.draw_sound(rng, n_frames / RATE) for _ in range(batch_size)]
         waves = [self.corrupt(rng, item.waveform[0]) for item in items]
-        waveform, mask = stack_sound(waves, self.window_frames)
+        waveform, mask = stack_sound(waves, n_frames)
         rows = [segments_in_frames(item.audio, item.visual) for item in items]
         return self._batch(items, rows, waveform=waveform, audio_mask=mask)
 
     def _picture_batch(self, rng: np.random.Generator) -> TrainingBatch:
-        items = [self.draw_picture(rng, self.window_frames / RATE) for _ in range(self.picture_batch_size)]
+        length = self.window_frames[0]
+        items = [self.draw_picture(rng, length / RATE) for _ in range(self.picture_batch_size)]
         delays = [
             int(rng.integers(-MAX_DELAY_FRAMES, MAX_DELAY_FRAMES + 1)) if rng.random() < 0.5 else 0
             for _ in items
         ]
-        waves, rows, mismatch = [], [], torch.zeros(len(items), self.window_frames)
-        mouths = torch.zeros(len(items), self.window_frames, 96, 96, dtype=torch.uint8)
-        seen = torch.zeros(len(items), self.window_frames, dtype=torch.bool)
+        waves, rows, mismatch = [], [], torch.zeros(len(items), length)
+        mouths = torch.zeros(len(items), length, 96, 96, dtype=torch.uint8)
+        seen = torch.zeros(len(items), length, dtype=torch.bool)
         for row, (item, delay) in enumerate(zip(items, delays, strict=True)):
             waves.append(self.corrupt(rng, _delay(item.waveform[0], delay * SAMPLES_PER_FRAME)))
             rows.append(segments_in_frames(item.audio, item.visual, audio_delay=delay))
-            n_frames = min(len(item.mouth), self.window_frames)
+            n_frames = min(len(item.mouth), length)
             mouths[row, :n_frames] = torch.from_numpy(vary_crops(rng, item.mouth[:n_frames]))
             seen[row, :n_frames] = torch.from_numpy(item.present[:n_frames])
             if item.family in MISMATCHING_FAMILIES:
                 for span in (*item.audio.segments, *item.visual.segments):
                     mismatch[row, round(span.start * RATE) : round(span.end * RATE)] = 1.0
-        waveform, mask = stack_sound(waves, self.window_frames)
+        waveform, mask = stack_sound(waves, length)
         without_sound = rng.random() < self.drop_sound
         if without_sound:
             rows = [[(s, e, False, True) for s, e, _, visual in row if visual] for row in rows]
@@ -137,6 +146,7 @@ class BatchSource(Dataset):
         lag: Tensor | None = None,
     ) -> TrainingBatch:
         segments, modality, valid = collate_segments(rows)
+        n_frames = (audio_mask if audio_mask is not None else visual_mask).shape[1]
         audio = visual = None
         if waveform is not None:
             audio = prepare(self.inputs["audio"], waveform=waveform, audio_mask=audio_mask)
@@ -150,7 +160,7 @@ class BatchSource(Dataset):
             segments=segments,
             modality=modality,
             valid=valid,
-            mismatch=torch.zeros(len(items), self.window_frames) if mismatch is None else mismatch,
+            mismatch=torch.zeros(len(items), n_frames) if mismatch is None else mismatch,
             lag=torch.zeros(len(items)) if lag is None else lag,
             forged=valid.any(1),
             families=tuple(item.family for item in items),

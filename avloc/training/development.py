@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.decoding.proposals import Proposals
 from avloc.decoding.select import Selection, select
 from avloc.metrics.average_precision import average_precision
 from avloc.metrics.matching import match
@@ -79,6 +80,7 @@ class DevelopmentSet:
             either = outputs.inside_logits.amax(1).sigmoid()  # (B, T)
             for row, found in enumerate(network.proposals(outputs)):
                 name = str(len(references))
+                found = Proposals(found.segments.double(), found.scores, found.modality)  # recording time is float64
                 kept = select(found, either[row], selection=self.selection)
                 proposals[name] = [
                     [float(score), float(start), float(end)]

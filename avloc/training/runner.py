@@ -1,6 +1,7 @@
 """Training in one place: mmengine's Runner, its optimizer, schedules and hooks, in order of action."""
 
 import logging
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from avloc.config import load_config
 from avloc.errors import CheckpointError
 from avloc.models.hierarchical import build_network
+from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
+from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
+from avloc.models.weights.whisper_openai import read_whisper_openai
 from avloc.training.development import DevelopmentSet
 from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook
 from avloc.training.objective import LossWeights, Objective
@@ -93,7 +97,12 @@ def _start_from(network: torch.nn.Module, *, recogniser: str | None, init: str |
         logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
         network.load_state_dict({k: known[k] for k in fits}, strict=False)
     if recogniser is not None:
-        network.audio_encoder.recogniser.load_published(read_whisper(recogniser))
+        network.audio_encoder.recogniser.load_published(_read_recogniser(recogniser))
+
+
+def _read_recogniser(path: str) -> dict[str, torch.Tensor]:
+    """Whisper's published encoder; OpenAI's files are archives, CTranslate2's are not."""
+    return read_whisper_openai(path) if zipfile.is_zipfile(path) else read_whisper_ctranslate2(path)
 
 
 def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:
@@ -166,10 +175,11 @@ def _assemble(
                 "interval": settings["checkpoint_every"],
                 "max_keep_ckpts": 2,
             },
+            "sampler_seed": None,  # the source has no sampler: a batch depends on its index alone
         },
         custom_hooks=[
             # Averaged weights are what a checkpoint's state_dict holds and what is written in the end.
-            {"type": "EMAHook", "ema_type": "ExpMomentumEMA", "momentum": 0.002, "gamma": 200},
+            {"type": "EMAHook", "ema_type": "MomentumAnnealingEMA", "momentum": 0.002, "gamma": 8},
             DevelopmentHook(
                 measure=development.measure,
                 interval=settings["evaluate_every"],

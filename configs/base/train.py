@@ -1,10 +1,10 @@
 """How the default weights are trained; the shares of families are relative."""
 
 train = dict(
-    iterations=2500,
+    iterations=2400,
     batch_size=8,
     picture_batch_size=6,
-    window_frames=160,
+    window_frames=[160, 280, 400],
     picture_share=0.3,
     drop_sound=0.15,
     genuine_share=0.38,
@@ -40,7 +40,7 @@ train = dict(
     workers=1,
     log_every=50,
     checkpoint_every=250,
-    evaluate_every=500,
-    development_items=160,
+    evaluate_every=400,
+    development_items=128,
     seed=0,
 )

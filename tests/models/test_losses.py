@@ -53,4 +53,4 @@ def test_contrast_of_nothing_usable_is_zero_and_differentiable():
         sharpness=torch.tensor(1.0),
     )
     loss.backward()
-    assert float(loss) == 0.0
+    assert loss.item() == 0.0

@@ -68,12 +68,16 @@ class CompactVisualEncoder(nn.Module):
         mouth = mouth * mask[:, :, None, None].to(mouth.dtype)
         padded = functional.pad(mouth, (0, 0, 0, 0, self.reach, self.reach))
         stacked = torch.stack([padded[:, k : k + n_frames] for k in range(2 * self.reach + 1)], dim=2)
-        x = functional.gelu(self.first_norm(self.first(stacked.flatten(0, 1))))  # (B T, C, 48, 48)
+        real = mask.flatten()
+        # Only frames with a face are convolved: (n, C, 48, 48), n of the B T frames.
+        x = functional.gelu(self.first_norm(self.first(stacked.flatten(0, 1)[real])))
         x = functional.max_pool2d(x, 2)  # 24 x 24
         for layer in self.deeper:
             x = layer(x)
-        x = self.dropout(self.project(x.flatten(1))).unflatten(0, (n_rows, n_frames)).transpose(1, 2)
-        x = masked(x, mask)
+        embedded = self.dropout(self.project(x.flatten(1)))
+        x = embedded.new_zeros(n_rows * n_frames, self.out_channels)
+        x[real] = embedded
+        x = x.unflatten(0, (n_rows, n_frames)).transpose(1, 2)  # (B, C, T), zero where there is no face
         for block in self.blocks:
             x = block(x, mask)
         return x, mask
