@@ -62,14 +62,14 @@ def _devices() -> list[str]:
 
 def _weights(name: str) -> dict[str, Any]:
     """Summarise the card; weights that do not load are a fact to show, not a failure of this verb."""
-    from avloc.models.weights.store import load_weights
+    from avloc.models.weights.locate import find_weights
+    from avloc.models.weights.store import file_sha256, read_header
 
     try:
-        network, card, sha256 = load_weights(name)
+        _, card = read_header(name)
+        return {**card.to_dict(), "sha256": file_sha256(find_weights(name))}
     except AvlocError as error:
         return {"name": name, "error": str(error)}
-    n_parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {**card.to_dict(), "sha256": sha256, "n_parameters": n_parameters}
 
 
 def _lines(value: Any, indent: str) -> list[str]:

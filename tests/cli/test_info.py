@@ -1,12 +1,27 @@
 """``avloc info``."""
 
+import hashlib
 import json
 
+import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import pytest
 
 import avloc
 from avloc.cli import info
-from avloc.errors import CheckpointError
+
+PATHS = ("audio_wide", "audio_telephone", "audio_visual", "video_only")
+CARD = {
+    "name": "tiny",
+    "network": "HierarchicalLocalizer",
+    "version": "1",
+    "thresholds": dict.fromkeys(PATHS, 0.5),
+    "threshold_sources": dict.fromkeys(PATHS, "unmeasured"),
+    "data": [],
+    "starting_weights": [],
+    "figures": {},
+    "limits": ["one face"],
+    "commands": [],
+}
 
 
 @pytest.fixture
@@ -31,13 +46,17 @@ def test_text_tells_the_same(run, card):
     assert "    audio_wide     0.5\n" in out and "    one face\n" in out
 
 
-def test_weights_that_do_not_load_are_shown_as_such(run, monkeypatch):
-    store = pytest.importorskip("avloc.models.weights.store")
-
-    def load_weights(name):
-        raise CheckpointError(f"{name!r}: no such weights")
-
-    monkeypatch.setattr(store, "load_weights", load_weights)
-    code, out, _ = run("info", "--json", "--weights", "nope")
+def test_weights_that_do_not_load_are_shown_as_such(run):
+    code, out, _ = run("info", "--json", "--weights", "nope/nothing.safetensors")
     assert code == 0
-    assert json.loads(out)["weights"] == {"name": "nope", "error": "'nope': no such weights"}
+    assert "there is no such weights file" in json.loads(out)["weights"]["error"]
+
+
+def test_a_weights_file_is_summed_up_by_its_card(run, tmp_path):
+    header = {"__metadata__": {"card": json.dumps(CARD), "config": json.dumps({"model": {"type": "x"}})}}
+    text = json.dumps(header).encode()
+    path = tmp_path / "tiny.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    summary = json.loads(run("info", "--json", "--weights", path).out)["weights"]
+    assert summary["thresholds"] == CARD["thresholds"] and summary["name"] == "tiny"
+    assert summary["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -258,7 +258,7 @@ def test_a_closed_stdout_ends_the_run_quietly(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import conftest\nfrom avloc.cli import localize\nfrom avloc.cli.main import main\n"
         "localize.load_localizer = lambda weights, **settings: conftest.FakeLocalizer()\n"
-        "sys.exit(main(['localize', '--format', 'jsonl', '--quiet', '--device', 'cpu', *['/dev/null'] * 300]))"
+        "sys.exit(main(['localize', '--format', 'jsonl', '--quiet', '--device=cpu', *['/dev/null'] * 300]))"
     )
     command = f'{sys.executable} -c "$CODE" {os.path.dirname(__file__)} | head -n 1; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(
