@@ -16,7 +16,6 @@ that it can find.
 import argparse
 import hashlib
 import json
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -174,7 +173,6 @@ def main(arguments: list[str] | None = None) -> None:
     genuine = [r.duration for r in references if not r.segments]
     written = {
         "environment": environment(),
-        "command": shlex.join(["python", "benchmarks/accuracy.py", *(arguments or sys.argv[1:])]),
         "protocol": "corrected",
         "weights": options.weights,
         "telephone": options.telephone,
