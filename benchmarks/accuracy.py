@@ -159,8 +159,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bootstrap", type=int, default=0, help="replicates of the 95 %% intervals")
     parser.add_argument("--seed", type=int, default=0, help="of the random baseline and the bootstrap")
     options = parser.parse_args(arguments)
-    from avloc.pipelines.localize import load_localizer
     from environment import environment
+
+    from avloc.pipelines.localize import load_localizer
 
     references = load_references(options.items)
     localizer = load_localizer(options.weights, min_score=0.0, curves=True)
