@@ -18,6 +18,7 @@ DRIFT_BEGIN_S = Fraction(10, 1000)
 DRIFT_END_S = Fraction(1, 1000)
 LARGEST_STRETCH = Fraction(1, 200)  # of a frame's length; hardly audible
 DRIFT_WINDOW = 16  # frames: the median over them ignores jitter
+SNAP = Fraction(1, 1_000_000)  # of a sample or frame: time zero has passed through a float
 
 
 def timestamp_to_seconds(timestamp: int, time_base: Fraction) -> Fraction:
@@ -120,7 +121,7 @@ class SampleClock:
         return float(self.stretched_s / self.placed_s * 1_000_000) if self.placed_s else None
 
     def _begin(self, time: Fraction, n_samples: int, sample_rate: int) -> Placement:
-        skip = min(n_samples, math.ceil(-time * sample_rate)) if time < 0 else 0
+        skip = min(n_samples, math.ceil(-time * sample_rate - SNAP)) if time < 0 else 0
         start = max(Fraction(0), time + Fraction(skip, sample_rate))
         if skip == n_samples:  # all of it lies before time zero
             return Placement(True, start, skip, 0)
@@ -205,5 +206,5 @@ class FrameClock:
     def _until(self, time: Fraction) -> range:
         """Grid frames not given before whose centre lies before ``time``."""
         first = self._next
-        self._next = max(first, math.ceil(time * GRID_RATE - Fraction(1, 2)))
+        self._next = max(first, math.ceil(time * GRID_RATE - Fraction(1, 2) - SNAP))
         return range(first, self._next)
