@@ -15,7 +15,7 @@ FLOW_INSET = 0.12  # of the box, left out at its edges: hair and background
 FLOW_WINDOW = (11, 11)
 FLOW_LEVELS = 3
 FLOW_ROUND_TRIP_PX = 1.0
-FLOW_MIN_POINTS = 8
+FLOW_MIN_POINTS = 18  # of 49; two thirds and more within a shot, up to a third across a cut
 PATCH_PX = 24
 MIN_SIMILARITY = 0.5  # correlation of the face with itself one frame earlier
 

@@ -110,8 +110,8 @@ def measure_snr(waveform: np.ndarray, speech_mask: np.ndarray) -> float | None:
         raise ValueError(f"expected two arrays (N,), got {waveform.shape} and {speech_mask.shape}")
     n_blocks = len(waveform) // SNR_BLOCK_SAMPLES
     blocks = np.asarray(waveform[: n_blocks * SNR_BLOCK_SAMPLES], dtype=np.float64)
-    power = np.square(blocks).reshape(n_blocks, -1).mean(axis=1)
-    mask = speech_mask[: n_blocks * SNR_BLOCK_SAMPLES].reshape(n_blocks, -1)
+    power = np.square(blocks).reshape(n_blocks, SNR_BLOCK_SAMPLES).mean(axis=1)
+    mask = speech_mask[: n_blocks * SNR_BLOCK_SAMPLES].reshape(n_blocks, SNR_BLOCK_SAMPLES)
     speech, noise = power[mask.all(axis=1)], power[~mask.any(axis=1)]
     if min(len(speech), len(noise)) < SNR_MIN_BLOCKS or speech.mean() <= 0.0:
         return None
