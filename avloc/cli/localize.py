@@ -38,11 +38,10 @@ Localize = Callable[..., Prediction]
     "--min-score", type=Unit(), help="Score from which detections are listed. Default: the threshold."
 )
 @click.option(
-    "--max-segments",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Most detections of a recording and channel.",
+    "--max-segments", type=click.IntRange(min=1), help="Most of a recording and channel. Default: 100."
+)
+@click.option(
+    "--all-proposals", type=click.IntRange(min=1), metavar="N", help="Add the N best before suppression."
 )
 @click.option("--curves", is_flag=True, help="Add the scores of every frame.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
@@ -51,7 +50,7 @@ Localize = Callable[..., Prediction]
 @click.option(
     "--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a cap on what is decoded."
 )
-@click.option("--reproducible", is_flag=True, help="Same input, same bytes: fixed threads, no timing.")
+@click.option("--reproducible", is_flag=True, help="Same input, same bytes: one thread, no timing.")
 @click.option("--fail-on-detection", is_flag=True, help="Exit with 10 when a forged segment was found.")
 @verbosity
 def localize(
@@ -60,7 +59,8 @@ def localize(
     output: str | None,
     threshold: float | None,
     min_score: float | None,
-    max_segments: int,
+    max_segments: int | None,
+    all_proposals: int | None,
     curves: bool,
     device: str,
     weights: str,
@@ -78,12 +78,13 @@ def localize(
     configure_logging(verbose=verbose, quiet=quiet)
     settings = {
         "device": resolve_device(device),
-        "threads": threads,
+        # Another number of threads adds numbers in another order, and the last bits differ.
+        "threads": 1 if reproducible else threads,
         "threshold": threshold,
         "min_score": min_score,
         "max_segments": max_segments,
+        "all_proposals": all_proposals,
         "curves": curves,
-        "reproducible": reproducible,
         "limits": read_limits(limits),
     }
     progress = Progress(len(paths), show=not quiet and not verbose)
@@ -140,7 +141,8 @@ class Tally:
 
     def summary(self) -> str:
         """Give the counts in words."""
-        parts = (f"{n} {name.replace('_', ' ')}" for name, n in sorted(self.counts.items()))
+        words = {"error": "failed", "not_analysable": "could not be analysed"}
+        parts = (f"{n} {words.get(name, name.replace('_', ' '))}" for name, n in sorted(self.counts.items()))
         return f"{self.counts.total()} recordings: {', '.join(parts)}"
 
 

@@ -96,7 +96,7 @@ def _text(document: dict[str, Any]) -> str:
 
 def _stream(stream: dict[str, Any]) -> str:
     if stream["kind"] == "audio":
-        what = f"{stream['sample_rate']} Hz, {stream['channels']} channels"
+        what = f"{stream['sample_rate']} Hz, {stream['channels']} channel{'s' * (stream['channels'] != 1)}"
     else:
         rate = "rate unknown" if stream["frame_rate"] is None else f"{stream['frame_rate']} frames a second"
         what = f"{stream['width']}x{stream['height']}, {rate}" + (

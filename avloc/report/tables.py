@@ -132,7 +132,7 @@ def _facts(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "score", f"{document['score']:.3f} (ranks recordings; the segments decide the verdict)"
     yield "coverage", _coverage(document["analysed"]["coverage"])
     offset = document["sync"]["offset_s"]
-    if offset:
+    if offset is not None and abs(offset) >= 0.0005:  # what the three decimals can show
         yield "sync", f"sound {abs(offset):.3f} s {'late' if offset > 0 else 'early'}"
     if document["message"]:
         yield "message", printable(document["message"])

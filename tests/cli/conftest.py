@@ -76,7 +76,7 @@ class FakeLocalizer:
             threshold=0.5,
             detections=detections,
             provenance=self.provenance,
-            timing=None if self.settings.get("reproducible") else Timing(0.5, 0.1),
+            timing=Timing(0.5, 0.1),
         )
 
 

@@ -170,7 +170,7 @@ def test_an_interrupt_before_the_first_row_leaves_the_old_file(run, fake, files,
 
 def test_options_reach_the_localizer(run, fake, files):
     options = "--threshold 0.4 --min-score 0 --max-segments 7 --curves --device cpu --weights my --threads 2"
-    run("localize", *files("a.wav"), *options.split(), "--reproducible", "--limit", "duration_s=60")
+    run("localize", *files("a.wav"), *options.split(), "--all-proposals", "9", "--limit", "duration_s=60")
     limits = fake.settings.pop("limits")
     assert (limits.duration_s, limits.channels) == (60.0, 64)
     assert fake.settings == {
@@ -181,7 +181,7 @@ def test_options_reach_the_localizer(run, fake, files):
         "curves": True,
         "device": "cpu",
         "threads": 2,
-        "reproducible": True,
+        "all_proposals": 9,
     }
 
 
@@ -225,10 +225,11 @@ def test_weights_that_do_not_load_exit_with_2(run, files, monkeypatch):
     )
 
 
-def test_reproducible_documents_hold_no_timing(run, fake, files):
+def test_reproducible_documents_hold_no_timing_and_take_one_thread(run, fake, files):
     (path,) = files("a.wav")
     assert "timing" in json.loads(run("localize", path).out)
-    assert "timing" not in json.loads(run("localize", path, "--reproducible").out)
+    assert "timing" not in json.loads(run("localize", path, "--reproducible", "--threads", "2").out)
+    assert fake.settings["threads"] == 1
 
 
 @pytest.mark.parametrize(

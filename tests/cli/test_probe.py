@@ -54,7 +54,7 @@ def test_text_says_what_would_be_analysed(run):
     assert code == 3
     assert "0 video h264, 640x360, 30000/1001 frames a second, variable, from 0.000 s: analysed" in out
     assert "1 audio aac, 44100 Hz, 2 channels, from 0.476 s: analysed" in out
-    assert "2 audio mp3, 8000 Hz, 1 channels, from 0.000 s: not analysed" in out
+    assert "2 audio mp3, 8000 Hz, 1 channel, from 0.000 s: not analysed" in out
     assert "warning   variable_rate: " in out and "reason    truncated: " in out and "\x1b" not in out
 
 

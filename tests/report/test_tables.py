@@ -122,6 +122,7 @@ def test_text_of_a_failure_says_what_happened():
 def test_text_says_which_way_a_constant_offset_goes():
     assert "sound 0.200 s late" in text_block(prediction_of(sync=Sync(0.2)))
     assert "sound 0.200 s early" in text_block(prediction_of(sync=Sync(-0.2)))
+    assert "sync" not in text_block(prediction_of(sync=Sync(1e-9)))
 
 
 def test_a_name_cannot_steer_the_terminal():

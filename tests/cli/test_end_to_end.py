@@ -1,0 +1,108 @@
+"""The real pipeline through the command line: the demo recording, and files that are none."""
+
+import json
+import random
+import wave
+from pathlib import Path
+
+import jsonschema
+import mmengine.registry  # noqa: F401 - its first import draws from the global random state
+import numpy as np
+import pytest
+
+from avloc.cli import localize
+from avloc.errors import CheckpointError
+from avloc.report.schema import json_schema
+
+DEMO = Path(__file__).resolve().parents[2] / "demo" / "talking_head.mp4"
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """Skip where the default weights are not built in; they load anew for each run of the command."""
+    from avloc.models.weights.locate import find_weights
+
+    try:
+        return find_weights("default")
+    except CheckpointError as error:
+        pytest.skip(f"needs the default weights: {error}")
+
+
+@pytest.fixture
+def demo(weights) -> Path:
+    if not DEMO.exists():
+        pytest.skip("needs demo/talking_head.mp4")
+    return DEMO
+
+
+def speechless_wav(path: Path, seconds: float) -> Path:
+    samples = (2000 * np.random.default_rng(1).standard_normal(round(seconds * 16000))).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def test_the_demo_recording_is_analysed_whole(run, demo):
+    code, out, _ = run("localize", demo, "--device", "cpu", "--min-score", "0", "--curves", "--threads", "1")
+    document = json.loads(out)
+    assert code == 0 and document["status"] == "analysed"
+    jsonschema.validate(document, json_schema())
+    assert document["analysed"]["coverage"]["audio"] > 0.99
+    assert document["analysed"]["coverage"]["visual"] > 0.9
+    assert {"score_audio", "score_visual", "discrepancy"} <= {curve["name"] for curve in document["curves"]}
+    for segment in document["segments"]:
+        assert 0 <= segment["start_s"] < segment["end_s"] <= document["analysed"]["duration_s"] + 1e-6
+
+
+def test_a_reproducible_run_gives_the_same_bytes(run, demo):
+    arguments = ("localize", demo, "--device", "cpu", "--reproducible", "--min-score", "0")
+    assert run(*arguments).out == run(*arguments).out
+
+
+def bad_inputs(folder: Path) -> dict[str, set[str]]:
+    """Write files that cannot be analysed and name the reasons that fit each."""
+    noise = random.Random(0).randbytes(5000)
+    wav = speechless_wav(folder / "whole.wav", 1.0).read_bytes()
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "header.wav").write_bytes(wav[:44])
+    (folder / "noise.mp4").write_bytes(noise)
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile 'whole.wav'\n")
+    (folder / "text.wav").write_text("only words here\n" * 50)
+    speechless_wav(folder / "short.wav", 0.3)
+    return {
+        "empty.mp4": {"empty"},
+        "header.wav": {"no_samples", "truncated"},
+        "noise.mp4": {"unrecognised", "not_media"},
+        "list.mp4": {"playlist_refused"},
+        "text.wav": {"not_media", "unrecognised"},
+        "short.wav": {"too_short"},
+        "missing.wav": {"not_found"},
+    }
+
+
+def test_files_that_are_no_recordings_are_rows_with_reasons_and_no_traceback(run, weights, tmp_path):
+    expected = bad_inputs(tmp_path)
+    paths = [tmp_path / name for name in expected]
+    code, out, err = run("localize", *paths, tmp_path / "whole.wav", "--format", "jsonl", "--device", "cpu")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 3 and "Traceback" not in err
+    assert [row["input"]["name"] for row in rows] == [*expected, "whole.wav"]
+    for row in rows:
+        jsonschema.validate(row, json_schema())
+    for row, reasons in zip(rows, expected.values(), strict=False):
+        assert row["reasons"] and row["reasons"][0] in reasons, row["input"]["name"]
+        assert row["status"] == ("error" if "not_found" in reasons else "not_analysable")
+
+
+def test_the_command_loads_the_localizer_of_the_package(weights):
+    localizer = localize.load_localizer("default", device="cpu")
+    assert localizer.provenance.model == "default"
+
+
+def test_probe_tells_what_the_demo_recording_holds(run, demo):
+    code, out, _ = run("probe", demo)
+    used = {stream["kind"] for stream in json.loads(out)["input"]["streams"] if stream["used"]}
+    assert code == 0 and used == {"audio", "video"}
