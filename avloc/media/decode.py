@@ -263,7 +263,7 @@ def _request_blocks(recording: Recording, fields: dict, limits: Limits) -> Itera
         "decode",
         {
             **fields,
-            "path": pack_path(recording.path),
+            "path": pack_path(os.path.abspath(recording.path)),  # the child has its own working folder
             "limits": limits.to_dict(),
             "audio": audio.index if audio else None,
             "video": video.index if video else None,

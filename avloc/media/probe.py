@@ -129,7 +129,9 @@ def check_file(path: str, limits: Limits) -> FileState:
 
 
 def _ask(path: str, limits: Limits) -> dict[str, Any]:
-    request = Message("open", {"path": pack_path(path), "limits": limits.to_dict()})
+    # The child keeps the working folder that it was started in; this process may have another by now.
+    absolute = pack_path(os.path.abspath(path))
+    request = Message("open", {"path": absolute, "limits": limits.to_dict()})
     with borrow_supervisor() as supervisor:
         answers = list(supervisor.exchange(request, path=path, wall_factor=limits.wall_factor))
     return dict(answers[-1].fields)
