@@ -14,7 +14,8 @@ CROP_PX = 96
 class MouthEdit:
     """Frames ``[first, last)`` get the mouth of ``source_frames`` of a clip.
 
-    ``source_frames`` (last - first,) index the clip that the mouth is from; ``mask`` (96, 96) in [0, 1] is the weight of the new mouth in crop coordinates; ``blur_px`` softens it as generators do (0: not at all).
+    ``source_frames`` (last - first,) index the clip that the mouth is from; ``mask`` (96, 96) in [0, 1] is
+    the weight of the new mouth; ``blur_px`` softens it as generators do (0: not at all).
     """
 
     first: int
@@ -39,21 +40,21 @@ def draw_source_frames(
 ) -> np.ndarray | None:
     """Choose ``n_frames`` frames of a clip in which the face is seen, played forwards, backwards or held.
 
-    ``away`` is the span that is replaced, if it is the same clip: the frames start at least 5 frames from it.
+    ``away`` is the span that is replaced, if it is the same clip: no frame comes within 3 frames of its own
+    place, where it would be the genuine mouth or nearly so.
     """
     if len(present) < n_frames:
         return None
     for _ in range(12):
         start = int(rng.integers(0, len(present) - n_frames + 1))
-        if away and abs(start - away[0]) < 5:
-            continue
         if present[start : start + n_frames].mean() < 0.9:
             continue
         frames = np.arange(start, start + n_frames)
         way = rng.random()
-        if way < 0.1:
-            return np.full(n_frames, frames[0])
-        return frames[::-1].copy() if way < 0.3 else frames
+        if way < 0.3:
+            frames = np.full(n_frames, frames[0]) if way < 0.1 else frames[::-1].copy()
+        if away is None or np.abs(frames - np.arange(*away)).min() > 3:
+            return frames
     return None
 
 

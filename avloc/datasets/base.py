@@ -1,0 +1,23 @@
+"""What every data set offers."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from avloc.structures import Recording, Reference
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Recordings with their truth, in the order of the published annotation."""
+
+    def references(self) -> list[Reference]:
+        """Give the truth of every recording; nothing is opened."""
+
+    def recordings(self) -> Sequence[Recording]:
+        """Open the headers of every recording."""
+
+    def __getitem__(self, index: int) -> tuple[Recording, Reference]:
+        """Open one recording and give its truth with it."""
+
+    def __len__(self) -> int:
+        """Count the recordings."""
