@@ -11,6 +11,7 @@ import numpy as np
 
 from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
+from avloc.errors import AnnotationError
 
 SAMPLE_RATE = 16000
 VERSION = "4"  # part of the cache key: raise it when decoding or statistics change
@@ -49,7 +50,7 @@ class SpeechPool:
             for i in self.generated
             if self.entries[i].natural_pair in index
         )
-        self._weights: dict[tuple, np.ndarray] = {}
+        self._weights = self._draw_weights()
 
     def __getstate__(self) -> dict:
         # A memory map pickles as a copy of the whole file; a spawned worker opens it again instead.
@@ -89,17 +90,15 @@ class SpeechPool:
         Raises
         ------
         AnnotationError
-            If a manifest is wrong.
+            If a manifest is wrong or nothing in it fits.
         UnreadableMediaError
             If a recording cannot be decoded.
-        ValueError
-            If nothing fits.
         """
         entries = select_entries(
             read_manifests(manifests), use=use, kinds=(*kinds, "generated_speech"), weights_only=weights_only
         )
         if not entries:
-            raise ValueError(
+            raise AnnotationError(
                 f"no recording with use={use!r}, weights_only={weights_only}, kinds={tuple(kinds)}"
             )
         key = hashlib.sha256(
@@ -141,20 +140,18 @@ class SpeechPool:
         So a reader of hours does not drown a hundred speakers of a minute each.
         """
         candidates = self.natural if candidates is None else candidates
-        key = (len(candidates), int(candidates[0]), int(candidates[-1]))
-        weights = self._weights.get(key)
-        if weights is None or len(weights) != len(candidates):
-            weights = self._weights[key] = np.cumsum(self._draw_weights(candidates))
-        return int(candidates[min(np.searchsorted(weights, rng.random() * weights[-1]), len(candidates) - 1)])
+        total = np.cumsum(self._weights[candidates])
+        place = np.searchsorted(total, rng.random() * total[-1])
+        return int(candidates[min(place, len(candidates) - 1)])
 
-    def _draw_weights(self, candidates: np.ndarray) -> np.ndarray:
-        seconds = np.array([self.n_samples(i) / SAMPLE_RATE for i in candidates])
-        total: dict[str, float] = defaultdict(float)
-        for i, length in zip(candidates, seconds, strict=True):
-            total[self.entries[i].identity] += length
-        return np.array(
-            [s / np.sqrt(total[self.entries[i].identity]) for i, s in zip(candidates, seconds, strict=True)]
-        )
+    def _draw_weights(self) -> np.ndarray:
+        """Seconds over the root of all seconds of the identity, natural and generated speech apart."""
+        seconds = np.diff(self.offsets) / SAMPLE_RATE
+        voices = [(entry.identity, entry.generator is None) for entry in self.entries]
+        total: dict[tuple[str, bool], float] = defaultdict(float)
+        for voice, length in zip(voices, seconds, strict=True):
+            total[voice] += length
+        return seconds / np.sqrt([max(total[voice], 1e-6) for voice in voices])
 
 
 def _group_by_identity(entries: Sequence[Entry], natural: np.ndarray) -> dict[str, tuple[int, ...]]:

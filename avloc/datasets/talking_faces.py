@@ -10,7 +10,7 @@ import numpy as np
 
 from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
-from avloc.errors import MediaError
+from avloc.errors import AnnotationError, MediaError
 
 SAMPLE_RATE = 16000
 SAMPLES_PER_FRAME = 640  # at 25 Hz
@@ -86,9 +86,7 @@ class TalkingFaces:
         Raises
         ------
         AnnotationError
-            If a manifest is wrong.
-        ValueError
-            If no clip with a face is left.
+            If a manifest is wrong or no clip with a face is left.
         """
         entries = read_manifests(manifests)
         uses = (use,) if isinstance(use, str) else tuple(use)
@@ -109,7 +107,7 @@ class TalkingFaces:
                 kept.append(entry)
                 files.append(file)
         if not kept:
-            raise ValueError(f"no talking face with use={uses}, {weights_only=} in the manifests")
+            raise AnnotationError(f"no talking face with use={uses}, {weights_only=} in the manifests")
         return cls(kept, files)
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.errors import AnnotationError
 from avloc.structures import Timeline
 from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material
 from avloc.synth.item import SAMPLE_RATE, Item
@@ -93,7 +94,9 @@ def compose(
     Raises
     ------
     ValueError
-        If the family is unknown or the pool cannot serve it.
+        If the family is unknown.
+    AnnotationError
+        If the pool cannot serve it.
     """
     if family not in AUDIO_FAMILIES and family != GENUINE:
         raise ValueError(f"family must be {GENUINE!r} or one of {sorted(AUDIO_FAMILIES)}, got {family!r}")
@@ -106,7 +109,9 @@ def compose(
         if edits:
             samples, spans = apply_edits(host, edits, limit)
             return finish_item(host, samples, spans, family, materials)
-    raise ValueError(f"no item of family {family!r} can be made from this pool of {len(pool)} recordings")
+    raise AnnotationError(
+        f"no item of family {family!r} can be made from this pool of {len(pool)} recordings"
+    )
 
 
 def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration_s: float) -> Host:
@@ -114,7 +119,7 @@ def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration
     if family == "neural_pair":
         candidates = np.array(sorted({natural for natural, _ in pool.pairs}), dtype=np.int64)
         if not len(candidates):
-            raise ValueError(
+            raise AnnotationError(
                 "the family 'neural_pair' needs generated twins of natural recordings in the pool"
             )
     for _ in range(100):

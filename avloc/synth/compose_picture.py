@@ -8,6 +8,7 @@ import numpy as np
 
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.datasets.talking_faces import SAMPLES_PER_FRAME, FaceClip, TalkingFaces
+from avloc.errors import AnnotationError
 from avloc.structures import Timeline
 from avloc.synth.compose import EDGE, GENUINE, GENUINE_SHARE, apply_edits, draw_edits, finish_item
 from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material, insert_other, insert_same
@@ -116,7 +117,9 @@ def compose_picture(
     Raises
     ------
     ValueError
-        If the family is unknown or no clip can serve it.
+        If the family is unknown.
+    AnnotationError
+        If no clip can serve it.
     """
     if family not in SOUND_FAMILIES and family not in (MOUTH_BLEND, GENUINE):
         known = sorted({MOUTH_BLEND, GENUINE, *SOUND_FAMILIES})
@@ -134,7 +137,7 @@ def compose_picture(
             item = _with_other_sound(rng, host, family, clip, first, last, index)
         if item is not None:
             return item
-    raise ValueError(f"no item of family {family!r} can be made from {len(faces)} talking faces")
+    raise AnnotationError(f"no item of family {family!r} can be made from {len(faces)} talking faces")
 
 
 def _cut(rng: np.random.Generator, n_frames: int, duration_s: float) -> tuple[int, int]:

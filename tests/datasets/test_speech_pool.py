@@ -8,6 +8,7 @@ import pytest
 
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.datasets.speech_statistics import measure_speech
+from avloc.errors import AnnotationError
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_drawing_favours_no_speaker_of_hours(manifest, tmp_path):
 
 
 def test_an_empty_selection_is_refused(manifest, tmp_path):
-    with pytest.raises(ValueError, match="use='test'"):
+    with pytest.raises(AnnotationError, match="use='test'"):
         SpeechPool.build([manifest], use="test", cache=tmp_path, reader=Reader())
 
 

@@ -1,5 +1,8 @@
 """Items: exact truth, the same bytes for the same seed, and nothing easy that tells the classes apart."""
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 from scipy.stats import rankdata
@@ -62,6 +65,15 @@ def test_the_same_seed_gives_the_same_item(pool):
         first, second = (draw_item(np.random.default_rng(seed), pool) for _ in range(2))
         np.testing.assert_array_equal(first.waveform, second.waveform)
         assert first.audio == second.audio and first.attributes == second.attributes
+
+
+def test_an_item_does_not_depend_on_the_items_before_it(pool):
+    used = [draw_item(np.random.default_rng(seed), pool) for seed in range(20)]
+    fresh = pickle.loads(pickle.dumps(pool))
+    for seed in (19, 7, 13):
+        np.testing.assert_array_equal(
+            draw_item(np.random.default_rng(seed), fresh).waveform, used[seed].waveform
+        )
 
 
 def test_segments_lie_inside_apart_and_have_lengths_of_speech(pool):
@@ -146,6 +158,21 @@ def _assert_no_shortcut(pool: SpeechPool, n_items: int, seed: int) -> None:
 
 def test_no_easy_cue_tells_forged_items_from_genuine_ones(pool):
     _assert_no_shortcut(pool, 260, seed=20)
+
+
+@pytest.mark.dataset
+def test_no_easy_cue_tells_the_classes_apart_on_real_recordings(shared_corpus, tmp_path):
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    fakes = [
+        r for r in rows if r["kind"] == "generated_speech" and r["use"] == "train" and "natural_pair" in r
+    ]
+    twins = {r["natural_pair"] for r in fakes[::8]}
+    natural = [r for r in rows if r["kind"] == "speech" and r["use"] == "train"]
+    chosen = fakes[::8] + [r for r in natural if r["id"] in twins] + natural[::32]
+    rows = [r | {"file": str(shared_corpus / r["file"])} for r in {r["id"]: r for r in chosen}.values()]
+    (tmp_path / "manifest.json").write_text(json.dumps({"entries": rows}))
+    real = SpeechPool.build([tmp_path / "manifest.json"], use="train", cache=tmp_path)
+    _assert_no_shortcut(real, 300, seed=21)
 
 
 def test_every_family_of_the_mixture_exists():

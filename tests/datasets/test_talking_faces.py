@@ -1,0 +1,38 @@
+"""TalkingFaces: sound, crops and presence of a clip on one clock, decoded once."""
+
+import json
+
+import numpy as np
+import pytest
+
+from avloc.datasets.talking_faces import TalkingFaces
+from avloc.errors import AnnotationError
+
+
+@pytest.mark.dataset
+def test_a_real_clip_has_a_face_and_sound_of_the_same_length(shared_corpus, tmp_path):
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    clip = next(r for r in rows if r["kind"] == "genuine_talking_face" and r["use"] == "dev")
+    clip = clip | {"file": str(shared_corpus / clip["file"])}
+    (tmp_path / "manifest.json").write_text(json.dumps({"entries": [clip]}))
+    faces = TalkingFaces.build([tmp_path / "manifest.json"], use="dev", cache=tmp_path)
+    loaded = faces[0]
+    assert len(faces) == 1 and loaded.n_frames == pytest.approx(clip["duration_s"] * 25, abs=3)
+    assert len(loaded.samples) == loaded.n_frames * 640 == len(loaded.mouth) * 640
+    assert loaded.present.mean() > 0.9 and loaded.mouth[loaded.present].std() > 5
+    assert np.isfinite(loaded.boxes[loaded.present]).all() and np.abs(loaded.samples).max() > 0.01
+    cached = next((tmp_path / "faces").glob("*.npz")).stat().st_mtime_ns
+    TalkingFaces.build([tmp_path / "manifest.json"], use="dev", cache=tmp_path)
+    assert next((tmp_path / "faces").glob("*.npz")).stat().st_mtime_ns == cached
+
+
+@pytest.mark.dataset
+def test_nothing_of_another_use_or_licence_is_opened(shared_media, tmp_path):
+    rows = json.loads((shared_media / "manifest.json").read_text())["entries"]
+    clip = next(
+        r for r in rows if r["kind"] == "genuine_talking_face" and r["use"] == "dev" and not r["weights_ok"]
+    )
+    (tmp_path / "manifest.json").write_text(json.dumps({"entries": [clip]}))
+    for options in ({"use": "dev"}, {"use": "train", "weights_only": False}):
+        with pytest.raises(AnnotationError, match="no talking face"):
+            TalkingFaces.build([tmp_path / "manifest.json"], cache=tmp_path, **options)
