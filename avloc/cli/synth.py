@@ -20,7 +20,10 @@ CONDITIONS = ("clean", "wide", "telephone")
     help="manifest.json of genuine media; may be given several times.",
 )
 @click.option(
-    "--use", type=click.Choice(["train", "dev", "test"]), default="dev", help="Whose recordings are used."
+    "--use",
+    type=click.Choice(["train", "dev", "test", "held_out"]),
+    default="dev",
+    help="Whose recordings are used.",
 )
 @click.option("--families", metavar="A,B,...", help="Kinds of forgery, taken in turn; default all.")
 @click.option("--n", "n_items", type=click.IntRange(min=1), default=200, help="How many recordings.")

@@ -8,6 +8,9 @@ from pathlib import Path
 from avloc.errors import AnnotationError
 
 USES = ("train", "dev", "test", "any")
+HELD_OUT = (
+    "held_out"  # whatever cannot train shipped weights and is not test: dev, and train without the licence
+)
 NATURAL_KINDS = ("speech", "telephony_speech", "genuine_talking_face")
 SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
 
@@ -132,14 +135,17 @@ def select_entries(
     entries : sequence of Entry
         All entries of all manifests; the natural ones decide whose voice a generated one has.
     use : str
-        ``"train"``, ``"dev"`` or ``"test"``.
+        ``"train"``, ``"dev"``, ``"test"``, or ``"held_out"``: development entries and those training entries whose
+        licence and identity keep them out of shipped weights. Figures on them are on faces never trained on.
     kinds : sequence of str
         Manifest kinds wanted.
     weights_only : bool
         Keep only what the licence allows for weights that are shipped.
     """
-    if use not in USES[:3]:
-        raise ValueError(f"use must be one of {USES[:3]}, got {use!r}")
+    if use not in (*USES[:3], HELD_OUT):
+        raise ValueError(f"use must be one of {(*USES[:3], HELD_OUT)}, got {use!r}")
+    if use == HELD_OUT:
+        return _held_out(entries, kinds)
     use_of = {e.identity: e.use for e in entries if e.kind in NATURAL_KINDS}
     return [
         entry
@@ -148,4 +154,15 @@ def select_entries(
         and entry.kind in kinds
         and (entry.weights_ok or not weights_only)
         and (entry.kind in NATURAL_KINDS or use_of.get(entry.identity, use) == use)
+    ]
+
+
+def _held_out(entries: Sequence[Entry], kinds: Sequence[str]) -> list[Entry]:
+    trained = {e.identity for e in entries if e.use == "train" and e.weights_ok}
+    return [
+        entry
+        for entry in entries
+        if entry.kind in kinds
+        and (entry.use == "dev" or (entry.use == "train" and not entry.weights_ok))
+        and entry.identity not in trained
     ]

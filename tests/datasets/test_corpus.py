@@ -1,10 +1,11 @@
 """Manifests: exactly one use, no identity in two, and what a licence forbids left out."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from avloc.datasets.corpus import read_manifest, read_manifests, select_entries
+from avloc.datasets.corpus import Entry, read_manifest, read_manifests, select_entries
 from avloc.errors import AnnotationError
 
 
@@ -90,3 +91,22 @@ def test_the_real_manifests_share_no_identity_between_uses(shared_media, shared_
     assert all(voices)
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert {v for v in voices[first] & voices[second] if "unknown" not in v} == set()
+
+
+def test_held_out_is_what_neither_trains_shipped_weights_nor_tests():
+    def entry(name: str, use: str, weights_ok: bool, identity: str) -> Entry:
+        return Entry(
+            id=name, path=Path(name), kind="speech", identity=identity, use=use, weights_ok=weights_ok,
+            duration=1.0, sha256="", licence="x",
+        )  # fmt: skip
+
+    entries = [
+        entry("a", "train", True, "one"),
+        entry("b", "train", False, "one"),  # the same person trains through another file
+        entry("c", "train", False, "two"),
+        entry("d", "dev", False, "three"),
+        entry("e", "dev", True, "four"),
+        entry("f", "test", True, "five"),
+    ]
+    chosen = select_entries(entries, use="held_out", kinds=("speech",), weights_only=False)
+    assert [e.id for e in chosen] == ["c", "d", "e"]
