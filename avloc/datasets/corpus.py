@@ -8,9 +8,7 @@ from pathlib import Path
 from avloc.errors import AnnotationError
 
 USES = ("train", "dev", "test", "any")
-HELD_OUT = (
-    "held_out"  # whatever cannot train shipped weights and is not test: dev, and train without the licence
-)
+HELD_OUT = "held_out"  # neither trains shipped weights nor is it test: dev, and train without the licence
 NATURAL_KINDS = ("speech", "telephony_speech", "genuine_talking_face")
 SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
 
@@ -135,8 +133,8 @@ def select_entries(
     entries : sequence of Entry
         All entries of all manifests; the natural ones decide whose voice a generated one has.
     use : str
-        ``"train"``, ``"dev"``, ``"test"``, or ``"held_out"``: development entries and those training entries whose
-        licence and identity keep them out of shipped weights. Figures on them are on faces never trained on.
+        ``"train"``, ``"dev"``, ``"test"``, or ``"held_out"``: development entries, and those training entries
+        that licence and identity keep out of shipped weights; nobody there was ever trained on.
     kinds : sequence of str
         Manifest kinds wanted.
     weights_only : bool
