@@ -1,7 +1,5 @@
 """From what was found in a recording to a Prediction: verdict, spans, channels and coverage."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from avloc.calibration.abstain import MIN_DURATION_S, Facts, abstentions, cautions
@@ -9,6 +7,7 @@ from avloc.decoding.select import Selection
 from avloc.features.audio import RATE
 from avloc.pipelines.measures import GRID
 from avloc.pipelines.results import ChannelFindings, Thresholds, channel_order, resolve, runs
+from avloc.pipelines.settings import Settings
 from avloc.pipelines.tracks import Tracks
 from avloc.structures import (
     Analysed,
@@ -25,26 +24,6 @@ from avloc.structures import (
 )
 
 CONSTANT_OFFSET_S = 0.12  # three frames; viewers notice it (ITU-R BT.1359-1: 0.125 s)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a user may choose; None leaves it to the card.
-
-    ``threshold`` decides the verdict, ``min_score`` only what is listed, ``all_proposals`` how many proposals
-    from before suppression are added.
-    """
-
-    threshold: float | None = None
-    min_score: float | None = None
-    curves: bool = False
-    all_proposals: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("threshold", "min_score"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} must be in [0, 1], got {value!r}")
 
 
 class Assembler:

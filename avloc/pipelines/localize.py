@@ -20,8 +20,9 @@ from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
 from avloc.models.weights.store import load_weights, read_header
 from avloc.pipelines.analyse import WindowAnalyser
-from avloc.pipelines.assemble import Assembler, Settings
+from avloc.pipelines.assemble import Assembler
 from avloc.pipelines.results import ChannelFindings
+from avloc.pipelines.settings import Settings
 from avloc.pipelines.tracks import Tracks
 from avloc.pipelines.windows import Merger
 from avloc.structures import ERROR_REASONS, Prediction, Provenance, Reason, Recording, Status, Timing

@@ -13,8 +13,8 @@ from avloc.media.decode import AudioBlock, FaceFrames, VideoBlock
 from avloc.models.hierarchical import LocalizerOutputs
 from avloc.models.weights.card import Card
 from avloc.pipelines import localize
-from avloc.pipelines.assemble import Settings
 from avloc.pipelines.localize import Localizer
+from avloc.pipelines.settings import Settings
 from avloc.structures import AudioInfo, Recording, VideoInfo
 
 RATE = 25
