@@ -122,7 +122,7 @@ def test_speech_of_a_channel_that_is_analysed_late_keeps_its_time(make_media, sh
     tracks, _ = run(make_media(samples))
     early, late = tracks.speech(0, 70.0), tracks.speech(1, 70.0)
     assert early.duration > 1.0 and late.duration == pytest.approx(early.duration, abs=0.3)
-    # Speech that begins with the first sample is noticed some hops of 0.032 s later than speech after a pause.
+    # Speech that begins with the first sample is noticed some hops of 0.032 s later than after a pause.
     assert late.segments[0].start - early.segments[0].start == pytest.approx(50.0, abs=0.2)
 
 
