@@ -1,0 +1,212 @@
+"""Speed and memory of a whole localization: an hour of sound on one core, minutes of 480p video on two.
+
+Media are made in a temporary folder by looping a real recording. Every case runs in a process of its own that
+may use only the named number of cores, so that its peak memory (itself and the decoding child) is its own.
+
+    python benchmarks/bench_localize.py --output benchmarks/results/bench_localize.json
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+AUDIO_SOURCE = "genuine/hdtf-aoc.mp4"
+VIDEO_SOURCE = "genuine/hdtf-aoc.mp4"
+SHORT_MINUTES = 2.0
+HEIGHT_PX = 480
+TARGETS = {"audio": 40.0, "video": 5.0}  # times real time
+MAX_GROWTH_MB, MAX_PEAK_MB = 100.0, 1500.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--media", type=Path, default=ROOT.parent / "shared" / "media")
+    parser.add_argument("--weights", help="name or path; without it and the default, an untrained network")
+    parser.add_argument("--audio-minutes", type=float, default=60.0)
+    parser.add_argument("--video-minutes", type=float, default=6.0)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--only", choices=("audio", "video"))
+    parser.add_argument("--case", nargs=3, metavar=("FILE", "CORES", "WEIGHTS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        path, n_cores, weights = arguments.case
+        json.dump(run_case(path, int(n_cores), weights), sys.stdout)
+        return
+    from environment import environment
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = _weights(arguments.weights, Path(folder))
+        cases = {}
+        for kind, n_cores, minutes in (
+            ("audio", 1, arguments.audio_minutes),
+            ("video", 2, arguments.video_minutes),
+        ):
+            if arguments.only not in (None, kind):
+                continue
+            for name, length in ((f"{kind}_short", SHORT_MINUTES), (kind, minutes)):
+                path = Path(folder) / f"{name}.{'wav' if kind == 'audio' else 'mp4'}"
+                make = make_audio if kind == "audio" else make_video
+                make(arguments.media / (AUDIO_SOURCE if kind == "audio" else VIDEO_SOURCE), path, length)
+                cases[name] = _measure(path, n_cores, weights)
+                path.unlink()
+                print(f"{name}: {json.dumps(cases[name])}", file=sys.stderr)
+        result = {"environment": environment(), "weights": Path(weights).stem, "cases": cases}
+        result["summary"] = summarize(cases)
+    text = json.dumps(result, indent=1)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + "\n")
+
+
+def summarize(cases: dict[str, dict]) -> dict[str, dict]:
+    """Compare with what is promised: speed, growth of memory with the length, peak."""
+    summary = {}
+    for kind, target in TARGETS.items():
+        if kind not in cases:
+            continue
+        long, short = cases[kind], cases[f"{kind}_short"]
+        growth_mb = long["peak_mb"] - short["peak_mb"]
+        summary[kind] = {
+            "times_real_time": long["times_real_time"],
+            "target": target,
+            "growth_mb": round(growth_mb, 1),
+            "peak_mb": long["peak_mb"],
+            "met": long["times_real_time"] >= target
+            and growth_mb <= MAX_GROWTH_MB
+            and long["peak_mb"] <= MAX_PEAK_MB,
+        }
+    return summary
+
+
+def run_case(path: str, n_cores: int, weights: str) -> dict:
+    """Localize one file in this process, on ``n_cores`` cores, and say what it took."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cores])  # the child inherits it
+    os.environ["OMP_NUM_THREADS"] = str(n_cores)
+    from avloc.pipelines import localize
+
+    timing = {}
+
+    class TimedDecoder(localize.Decoder):
+        def __exit__(self, *exception: object) -> None:
+            timing.update(decode_s=self.decode_timing_s, face_s=self.face_timing_s)
+            super().__exit__(*exception)
+
+    localize.Decoder = TimedDecoder
+    started = time.perf_counter()
+    localizer = localize.load_localizer(weights, threads=n_cores)
+    loaded_s = time.perf_counter() - started
+    used_before = _cpu_s(os.getpid())
+    prediction = localizer(path)
+    cpu_s = _cpu_s(os.getpid()) - used_before
+    wall_s, duration_s = prediction.timing.wall_s, prediction.analysed.duration_s
+    children = _children(os.getpid())
+    return {
+        "status": str(prediction.status),
+        "duration_s": round(duration_s, 2),
+        "cores": n_cores,
+        "wall_s": round(wall_s, 2),
+        "times_real_time": round(duration_s / wall_s, 1),
+        "load_weights_s": round(loaded_s, 2),
+        "network_process_cpu_s": round(cpu_s, 2),
+        "child_decode_s": round(timing["decode_s"], 2),
+        "child_face_s": round(timing["face_s"], 2),
+        "peak_mb": round(sum(_peak_mb(pid) for pid in (os.getpid(), *children)), 1),
+        "peak_children_mb": round(sum(_peak_mb(pid) for pid in children), 1),
+        "coverage": [prediction.analysed.coverage_audio, prediction.analysed.coverage_visual],
+    }
+
+
+def make_audio(source: Path, path: Path, minutes: float) -> None:
+    """Loop the first channel of ``source`` to a 16 kHz WAV of ``minutes``."""
+    import soundfile
+
+    from avloc.media.decode import read_audio
+
+    samples = read_audio(source)[0]
+    n_left = round(minutes * 60 * 16000)
+    with soundfile.SoundFile(path, "w", 16000, 1, "PCM_16") as file:
+        while n_left > 0:
+            file.write(samples[:n_left])
+            n_left -= len(samples)
+
+
+def make_video(source: Path, path: Path, minutes: float) -> None:
+    """Scale ``source`` to 480 lines at 25 frames a second and loop picture and sound for ``minutes``."""
+    import cv2
+    import numpy as np
+
+    from avloc.media.decode import read_audio, read_frames
+    from avloc.media.encode import write_video
+
+    frames, rate = read_frames(source)
+    width = 2 * round(frames.shape[2] * HEIGHT_PX / frames.shape[1] / 2)
+    scaled = [cv2.resize(frame, (width, HEIGHT_PX), interpolation=cv2.INTER_AREA) for frame in frames]
+    n_frames = round(minutes * 60 * rate)
+    samples = read_audio(source)[:1]
+    n_samples = round(minutes * 60 * 16000)
+    looped = np.tile(samples, (1, -(-n_samples // samples.shape[1])))[:, :n_samples]
+
+    def cycle() -> Iterator:
+        for index in range(n_frames):
+            yield scaled[index % len(scaled)]
+
+    write_video(path, cycle(), Fraction(rate), looped, 16000)
+
+
+def _measure(path: Path, n_cores: int, weights: str) -> dict:
+    command = [sys.executable, __file__, "--case", str(path), str(n_cores), weights]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return json.loads(done.stdout)
+
+
+def _weights(given: str | None, folder: Path) -> str:
+    """Return a weights file: the given one, the default, or an untrained network, which is as fast."""
+    import torch
+
+    from avloc.config import load_config
+    from avloc.errors import CheckpointError
+    from avloc.models.hierarchical import build_network
+    from avloc.models.weights.card import unmeasured_card
+    from avloc.models.weights.locate import find_weights
+    from avloc.models.weights.store import save_weights
+
+    try:
+        return str(find_weights(given or "default"))
+    except CheckpointError:
+        if given:
+            raise
+    torch.manual_seed(0)
+    config = load_config("default")
+    path = folder / "untrained.safetensors"
+    save_weights(path, build_network(config["model"]), config=config, card=unmeasured_card("untrained"))
+    return str(path)
+
+
+def _peak_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+    return int(peak) / 1024
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted({int(child) for path in lists for child in path.read_text().split()})
+
+
+if __name__ == "__main__":
+    main()
