@@ -54,11 +54,15 @@ class Content:
 
     ``kind`` is a container family or None when none was recognised; ``refusal`` is (reason, message) when
     the file must not be opened; ``truncated`` is True when the structure runs past the end of the file.
+    ``n_channels`` and ``sample_rate`` (Hz) are what the header of a WAV claims: the demuxer hides absurd
+    values before a cap could name them.
     """
 
     kind: str | None
     truncated: bool = False
     refusal: tuple[str, str] | None = None
+    n_channels: int | None = None
+    sample_rate: int | None = None
 
 
 def inspect_content(path: str | os.PathLike) -> Content:
@@ -103,8 +107,8 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # a character cut by the end of what was read is no objection
-            return False
+        if error.reason != "unexpected end of data" or error.start == 0:
+            return False  # only a character cut by the end of what was read is no objection
         text = head[: error.start].decode("utf-8-sig")
     return all(c.isprintable() or c in "\t\r\n\f" for c in text)
 
@@ -190,20 +194,23 @@ def _inspect_riff(stream: BinaryIO, head: bytes, n_bytes: int) -> Content:
 
 
 def _inspect_wave(stream: BinaryIO, n_bytes: int) -> Content:
-    position, long_size = 12, None
+    position, long_size, n_channels, sample_rate = 12, None, None, None
     for _ in range(MAX_BOXES):
         stream.seek(position)
         header = stream.read(8)
         if len(header) < 8:
             return Content("wav", True, ("truncated", "the file ends before its sound begins"))
-        size = struct.unpack("<I", header[4:])[0]
-        if header[:4] == b"ds64":
-            sizes = stream.read(16)
-            long_size = struct.unpack("<Q", sizes[8:])[0] if len(sizes) == 16 else None
-        if header[:4] == b"data":
+        name, size = header[:4], struct.unpack("<I", header[4:])[0]
+        body = stream.read(16) if name in (b"ds64", b"fmt ") else b""
+        if name == b"ds64" and len(body) == 16:
+            long_size = struct.unpack("<Q", body[8:])[0]
+        elif name == b"fmt " and len(body) == 16:
+            n_channels, sample_rate = struct.unpack("<HI", body[2:8])
+        elif name == b"data":
             streamed = size in (0, 0xFFFFFFFF) and long_size is None
             size = long_size if long_size is not None and size == 0xFFFFFFFF else size
-            return Content("wav", truncated=not streamed and position + 8 + size > n_bytes)
+            truncated = not streamed and position + 8 + size > n_bytes
+            return Content("wav", truncated, n_channels=n_channels, sample_rate=sample_rate)
         position += 8 + size + size % 2
     return Content("wav")
 

@@ -66,7 +66,7 @@ def choose_streams(container: Any, limits: Mapping[str, float]) -> Choice:
         disposition = int(stream.disposition)
         if disposition & ATTACHED_PICTURE:
             continue
-        excess = _find_excess(choice.listed[-1], limits)
+        excess = find_excess(choice.listed[-1], limits)
         if excess:
             choice.notes.append(f"{excess} (stream {stream.index})")
         elif choice.listed[-1]["codec"] is None or stream.codec_context is None:
@@ -103,8 +103,8 @@ def _codec_name(stream: Any) -> str | None:
         return None
 
 
-def _find_excess(facts: Mapping[str, Any], limits: Mapping[str, float]) -> str | None:
-    """Name the cap that a stream goes over, or None."""
+def find_excess(facts: Mapping[str, Any], limits: Mapping[str, float]) -> str | None:
+    """Name the cap that the listed facts of a stream go over, or None."""
     if facts["kind"] == "audio":
         if facts["channels"] > limits["channels"]:
             return f"channels: {facts['channels']} channels, at most {limits['channels']:.0f}"

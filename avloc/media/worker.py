@@ -168,6 +168,10 @@ def _send(answers: BinaryIO, message: Message) -> None:
 def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
     if content.refusal:
         raise Refusal(*content.refusal)
+    if content.n_channels is not None:
+        claimed = {"kind": "audio", "channels": content.n_channels, "sample_rate": content.sample_rate}
+        if excess := headers.find_excess(claimed, limits):
+            raise Refusal("limit_reached", excess)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "max_streams": "4096"}
     try:
         return av.open(f"file:{path}", options=options, metadata_errors="replace")

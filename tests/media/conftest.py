@@ -59,9 +59,9 @@ class Maker:
         cuts: Sequence[tuple[float, float]] = (),
         options: dict[str, str] | None = None,
     ) -> Path:
-        """A clip: a moving square, white where ``flash`` says; frames at ``times``, sound from ``sound_start``.
+        """A clip: a moving square, white where ``flash`` says; frames at ``times``.
 
-        ``cuts`` are spans of sound (s) whose packets are left out.
+        The sound begins at ``sound_start``; ``cuts`` are spans of it (s) whose packets are left out.
         """
         times = [Fraction(i, 25) for i in range(50)] if times is None else times
         samples = self.tone(2.0, rate) if samples is None else samples
