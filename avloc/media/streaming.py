@@ -65,6 +65,7 @@ class Streaming:
         self._last_duration: Fraction | None = None
         self._end = dict.fromkeys(tracks, Fraction(0))
         self._n_errors = 0
+        self._n_corrupt = 0
         self._notes: list[str] = []
 
     def run(self, packets: Iterator[Any]) -> Iterator[Message]:
@@ -94,8 +95,9 @@ class Streaming:
             yield from track.finish(self._last_duration)
 
     def _decode(self, packet: Any) -> list[Any]:
-        if packet.is_corrupt:  # a packet that was cut off can end a decoder by a signal
-            self._n_errors += 1
+        if packet.is_corrupt and not packet.stream.codec_context.name.startswith("pcm_"):
+            # a packet that was cut off can end a decoder by a signal; PCM has no decoder to speak of
+            self._n_corrupt += 1
             return []
         try:
             return packet.decode()
@@ -150,17 +152,20 @@ class Streaming:
         sounds = [t for t in self._all.values() if not t.is_picture]
         pictures = [t for t in self._all.values() if t.is_picture]
         is_cut = self._is_cut or self._ends_early()
+        n_errors = self._n_errors + (
+            0 if is_cut else self._n_corrupt
+        )  # the last packet of a cut file is corrupt
         if not any(track.n_frames for track in self._all.values()):
             if is_cut:
                 raise Refusal("truncated", "the file ends before the first frame could be decoded")
-            if self._n_errors:
-                raise Refusal("decode_errors", f"none of the {self._n_errors} packets could be decoded")
+            if n_errors:
+                raise Refusal("decode_errors", f"none of {n_errors} packets could be decoded")
             raise Refusal("no_samples", "the streams hold no frame")
         drift_ppm = sounds[0].clock.drift_ppm if sounds else None
         drift_s = abs(float(sounds[0].clock.stretched_s)) if sounds else 0.0
         noticed = {
             "truncated": is_cut,
-            "decode_errors": self._n_errors > 0,
+            "decode_errors": n_errors > 0,
             "limit_reached": bool(self._notes),
             "timestamps_repaired": any(t.clock.n_repaired for t in self._all.values()),
             "sanitised_samples": any(t.n_sanitised for t in sounds),
@@ -169,7 +174,7 @@ class Streaming:
         return {
             "warnings": [code for code, is_so in noticed.items() if is_so],
             "notes": self._notes,
-            "n_errors": self._n_errors,
+            "n_errors": n_errors,
             "n_samples": sounds[0].n_samples if sounds else None,
             "n_grid_frames": pictures[0].n_grid_frames if pictures else None,
             "n_frames": pictures[0].n_frames if pictures else None,

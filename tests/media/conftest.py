@@ -72,7 +72,9 @@ class Maker:
             if picture_codec:
                 picture = container.add_stream(picture_codec, rate=25, options={"g": "12"})
                 picture.width, picture.height, picture.pix_fmt = *size, "yuv420p"
-                if picture_codec != "mpeg2video":  # which only knows the usual frame rates
+                if (
+                    picture_codec != "mpeg2video" and path.suffix != ".avi"
+                ):  # they know usual frame rates only
                     picture.codec_context.time_base = TICK
             if sound_codec:
                 layout = {1: "mono", 2: "stereo"}[len(samples)]

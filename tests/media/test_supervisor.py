@@ -1,0 +1,236 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from avloc.errors import UnreadableMediaError
+from avloc.media import decode, supervisor
+from avloc.media.decode import Decoder
+from avloc.media.probe import open_recording
+from avloc.media.protocol import Message, pack_path
+from avloc.media.supervisor import Limits, Supervisor, borrow_supervisor, close_idle
+
+
+def open_request(path) -> Message:
+    return Message("open", {"path": pack_path(path), "limits": Limits().to_dict()})
+
+
+def exchange(child: Supervisor, path) -> list[Message]:
+    return list(child.exchange(open_request(path), path=str(path), wall_factor=10.0))
+
+
+@pytest.fixture
+def child():
+    owner = Supervisor()
+    yield owner
+    owner.close()
+
+
+def fake(body: str, grace_s: float = 1.0) -> Supervisor:
+    """A supervisor whose child speaks the protocol by hand; ``say`` sends a header."""
+    code = """
+    import json, os, struct, sys, time
+    def say(kind, **fields):
+        text = json.dumps({"kind": kind, "arrays": [], **fields}).encode()
+        os.write(1, struct.pack("<I", len(text)) + text)
+    say("ready")
+    """
+    command = [sys.executable, "-I", "-c", textwrap.dedent(code) + textwrap.dedent(body)]
+    return Supervisor(command=command, grace_s=grace_s)
+
+
+def reason_of(owner: Supervisor) -> str:
+    with pytest.raises(UnreadableMediaError) as caught:
+        exchange(owner, "x.wav")
+    assert owner.pid is None, "the child must not outlive a broken exchange"
+    return caught.value.reason
+
+
+def test_one_child_serves_many_recordings(make, child):
+    exchange(child, make.wav("a.wav"))
+    first = child.pid
+    assert exchange(child, make.wav("b.wav"))[-1].kind == "end"
+    with pytest.raises(UnreadableMediaError, match="text"):
+        (make.folder / "c.wav").write_text("no sound\n")
+        exchange(child, make.folder / "c.wav")
+    assert child.pid == first
+
+
+def test_a_killed_child_is_a_crash_of_that_recording_and_the_next_one_is_served(make, monkeypatch):
+    owner = Supervisor()
+    monkeypatch.setattr(supervisor, "_idle", [owner])
+    recording = open_recording(make.wav(samples=make.tone(300.0)))  # longer than the pipe holds
+    blocks = iter(Decoder(recording))
+    next(blocks)
+    os.kill(owner.pid, signal.SIGKILL)
+    with pytest.raises(UnreadableMediaError, match="SIGKILL") as caught:
+        list(blocks)
+    assert caught.value.reason == "decoder_crash"
+    assert caught.value.path == recording.path
+    assert sum(b.samples.shape[1] for b in Decoder(recording)) == 300 * 16000
+    close_idle()
+
+
+def test_a_child_that_dies_between_two_recordings_is_no_failure(make, child):
+    path = make.wav()
+    exchange(child, path)
+    before = child.pid
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    assert exchange(child, path)[-1].kind == "end"
+    assert child.pid != before
+
+
+def test_a_child_that_hangs_is_ended(make):
+    began = time.monotonic()
+    assert reason_of(fake("time.sleep(60)")) == "decoder_timeout"
+    assert time.monotonic() - began < 10.0
+
+
+def test_a_child_that_hangs_inside_a_message_is_ended():
+    assert reason_of(fake(r"os.write(1, b'\x40\x00\x00\x00{'); time.sleep(60)")) == "decoder_timeout"
+
+
+def test_a_child_that_is_alive_but_slower_than_allowed_is_ended():
+    owner = fake("while True: time.sleep(0.05); say('heartbeat')", grace_s=1.0)
+    assert reason_of(owner) == "decoder_timeout"
+
+
+def test_media_time_buys_waiting_time():
+    owner = fake(
+        "for i in range(30): time.sleep(0.1); say('audio', media_s=i)\nsay('end'); time.sleep(9)", 1.0
+    )
+    kinds = [m.kind for m in exchange(owner, "x.wav")]
+    assert kinds == ["audio"] * 30 + ["end"]
+    owner.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("os.abort()", "SIGABRT"),
+        ("os.kill(os.getpid(), 11)", "SIGSEGV"),
+        ("sys.stderr.write('no room left'); sys.exit(3)", "code 3: no room left"),
+        (r"os.write(1, b'\xff\xff\xff\xff'); time.sleep(60)", "protocol"),
+    ],
+)
+def test_a_child_that_dies_or_talks_nonsense_is_a_crash(body, message):
+    with pytest.raises(UnreadableMediaError, match=message) as caught:
+        exchange(fake(body, grace_s=20.0), "x.wav")
+    assert caught.value.reason == "decoder_crash"
+
+
+def test_a_child_that_cannot_start_says_why():
+    owner = Supervisor(command=[sys.executable, "-I", "-c", "raise SystemExit('numpy is missing')"])
+    with pytest.raises(UnreadableMediaError, match="numpy is missing"):
+        exchange(owner, "x.wav")
+
+
+def test_a_recording_left_in_the_middle_does_not_answer_the_next_request(make, monkeypatch):
+    owner = Supervisor()
+    monkeypatch.setattr(supervisor, "_idle", [owner])
+    recording = open_recording(make.wav(samples=make.tone(300.0)))
+    with Decoder(recording) as decoder:
+        next(iter(decoder))
+    assert owner.pid is None
+    assert sum(b.samples.shape[1] for b in Decoder(recording)) == 300 * 16000
+    close_idle()
+
+
+def test_a_slow_consumer_holds_the_child_back_and_is_not_timed_out(make, monkeypatch):
+    owner = Supervisor(grace_s=2.0)
+    monkeypatch.setattr(supervisor, "_idle", [owner])
+    recording = open_recording(make.wav(samples=make.tone(300.0)))
+    blocks = iter(Decoder(recording))
+    next(blocks)
+    time.sleep(2.5)
+    assert len(list(blocks)) == 299
+    close_idle()
+
+
+def test_the_child_ends_when_its_parent_does(make):
+    path = make.wav()
+    code = f"""
+    import os
+    from avloc.media import supervisor
+    from avloc.media.probe import open_recording
+    open_recording({str(path)!r})
+    print(supervisor._idle[0].pid, flush=True)
+    os._exit(0)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(supervisor.PACKAGE_ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline and _is_running(int(done.stdout)):
+        time.sleep(0.05)
+    assert not _is_running(int(done.stdout))
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_forked_process_starts_a_child_of_its_own(make):
+    path = make.wav()
+    open_recording(path)
+    with borrow_supervisor() as owner:
+        mine = owner.pid
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            open_recording(path)
+            with borrow_supervisor() as owner:
+                status = 0 if owner.pid != mine else 2
+            close_idle()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert open_recording(path).duration == pytest.approx(1.0)
+
+
+def test_the_caps_have_the_names_of_the_options():
+    names = "bytes duration_s pixels frame_rate streams_listed streams_analysed channels sample_rate_min "
+    assert list(Limits().to_dict()) == (names + "sample_rate_max expansion wall_factor").split()
+
+
+def test_the_child_knows_neither_torch_nor_the_network():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import avloc.media.worker, avloc.features.face; "
+    code += (
+        "print([m for m in ('torch', 'mmengine', 'scipy.signal', 'librosa', 'socket') if m in sys.modules])"
+    )
+    command = [sys.executable, "-I", "-c", code, str(supervisor.PACKAGE_ROOT)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_child_starts_in_little_time(make):
+    before = os.times()
+    owner = Supervisor()
+    exchange(owner, make.wav())
+    owner.close()
+    after = os.times()
+    spent = (after.children_user - before.children_user) + (after.children_system - before.children_system)
+    assert spent < 0.7  # seconds of CPU, 0.3 measured; decoding needs nothing that is slow to import
+
+
+def test_the_parent_does_not_import_the_demuxer():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import avloc.media.decode; print('av' in sys.modules)"
+    )
+    command = [sys.executable, "-I", "-c", code, str(supervisor.PACKAGE_ROOT)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert not hasattr(decode, "av")
