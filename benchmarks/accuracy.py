@@ -86,6 +86,23 @@ def count_alarms(
     return counted
 
 
+def operating_points(answers: Answers, references: list[Reference], max_per_hour: float) -> dict[str, dict]:
+    """Threshold of each path whose genuine items allow one, at no more than ``max_per_hour`` false alarms."""
+    points = {}
+    for path in sorted(set(answers.paths.values())):
+        chosen = [r for r in references if answers.paths.get(r.recording_id) == path]
+        table = SegmentTable.from_references(chosen)
+        rows = SegmentTable.from_rows({i: answers.rows.get(i, []) for i in table.ids})
+        durations = {r.recording_id: r.duration for r in chosen}
+        try:
+            points[path] = metrics.choose_threshold(
+                rows, table, durations, max_per_hour=max_per_hour
+            ).to_dict()
+        except ValueError:  # no genuine item on this path
+            continue
+    return points
+
+
 def _hit_scores(answers: Answers, references: list[Reference]) -> np.ndarray:
     """Scores of the detections that serve a segment at IoU > 0.5, best first."""
     table = SegmentTable.from_references(references)
@@ -124,7 +141,13 @@ def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
 
 
 def measure(
-    references: list[Reference], folder: Path, localizer: Callable, *, bootstrap: int, seed: int
+    references: list[Reference],
+    folder: Path,
+    localizer: Callable,
+    *,
+    bootstrap: int,
+    seed: int,
+    max_per_hour: float,
 ) -> dict:
     """Run and score avloc and the baselines."""
     systems = {
@@ -143,6 +166,11 @@ def measure(
             "figures": score(answers, references, bootstrap=bootstrap, seed=seed),
             "false_alarms": count_alarms(answers, references, thresholds[name]),
             "failures": answers.failures,
+            **(
+                {"operating_points": operating_points(answers, references, max_per_hour)}
+                if answers.paths
+                else {}
+            ),
         }
         for name, answers in systems.items()
     }
@@ -157,6 +185,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--telephone", action="store_true", help="score the sound as a telephone carries it")
     parser.add_argument("--bootstrap", type=int, default=0, help="replicates of the 95 %% intervals")
+    parser.add_argument(
+        "--max-per-hour", type=float, default=12.0, help="false alarms an hour that a threshold may cost"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random baseline and the bootstrap")
     options = parser.parse_args(arguments)
     from environment import environment
@@ -169,7 +200,14 @@ def main(arguments: list[str] | None = None) -> None:
         folder = options.items
         if options.telephone:
             folder = as_telephone(references, options.items, Path(scratch))
-        results = measure(references, folder, localizer, bootstrap=options.bootstrap, seed=options.seed)
+        results = measure(
+            references,
+            folder,
+            localizer,
+            bootstrap=options.bootstrap,
+            seed=options.seed,
+            max_per_hour=options.max_per_hour,
+        )
     print_table(results)
     genuine = [r.duration for r in references if not r.segments]
     written = {

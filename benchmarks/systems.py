@@ -24,6 +24,7 @@ class Answers:
     scores: dict[str, float] = field(default_factory=dict)
     frames: dict[str, FrameScores | None] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +76,9 @@ def run_avloc(
         if prediction.score is not None:
             answers.scores[name] = prediction.score
         answers.frames[name] = FrameScores.from_curves(c for c in prediction.curves if c.name in CURVES)
+        paths = [channel.path for channel in prediction.channels if channel.path]
+        # A picture without sound has no channel that was analysed.
+        answers.paths[name] = paths[0] if paths else "video_only"
         thresholds = [prediction.threshold, *(channel.threshold for channel in prediction.channels)]
         known = [threshold for threshold in thresholds if threshold is not None]
         if known:

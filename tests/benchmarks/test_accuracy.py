@@ -84,7 +84,7 @@ def results(tmp_path, monkeypatch):
 
     monkeypatch.setattr(systems, "read_streams", read_streams)
     references = write_manifest(tmp_path)
-    return accuracy.measure(references, tmp_path, localizer, bootstrap=20, seed=0)
+    return accuracy.measure(references, tmp_path, localizer, bootstrap=20, seed=0, max_per_hour=12.0)
 
 
 def test_every_system_is_scored_on_all_items_and_every_family(results):

@@ -1,0 +1,109 @@
+"""How well sound and picture are told to belong together on faces that were never trained on.
+
+python benchmarks/sync.py --media media/manifest.json --media corpus/manifest.json --weights default \
+    --cache DIR --out benchmarks/results/sync.json
+
+For each clip the correlation of the aligned embeddings, averaged over 1 s and over 2 s, is compared at the
+true place and at shifts of the sound by 0.2 to 1 s: AUC of true against shifted stretches, 95 % interval by
+bootstrap over identities.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from environment import environment
+
+from avloc.datasets.talking_faces import FaceClip, TalkingFaces
+from avloc.features.prepare import prepare
+from avloc.metrics import auc
+from avloc.models.weights.store import load_weights
+from avloc.training.batches import stack_sound
+
+SHIFTS = (-25, -20, -15, -10, -5, 5, 10, 15, 20, 25)  # frames
+WINDOW = 160
+
+
+def embed(network: torch.nn.Module, clip: FaceClip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embed the first 6.4 s of a clip: unit vectors (S, T) of sound and picture, and where a face is."""
+    n_frames = min(clip.n_frames, WINDOW)
+    waveform, audio_mask = stack_sound([clip.samples[: WINDOW * 640]], WINDOW)
+    mouth = torch.zeros(1, WINDOW, 96, 96, dtype=torch.uint8)
+    mouth[0, :n_frames] = torch.from_numpy(clip.mouth[:n_frames])
+    seen = torch.zeros(1, WINDOW, dtype=torch.bool)
+    seen[0, :n_frames] = torch.from_numpy(clip.present[:n_frames])
+    with torch.inference_mode():
+        outputs = network(
+            audio=prepare(network.inputs["audio"], waveform=waveform, audio_mask=audio_mask),
+            audio_mask=audio_mask,
+            visual=prepare(network.inputs["visual"], mouth=mouth),
+            visual_mask=seen,
+        )
+    aligned = outputs.aligned
+    real = aligned.mask[0].numpy()
+    return aligned.audio[0].numpy(), aligned.visual[0].numpy(), real
+
+
+def scores(audio: np.ndarray, visual: np.ndarray, real: np.ndarray, span: int) -> list[tuple[float, bool]]:
+    """(mean cosine, is true place) of every stretch of ``span`` frames, at lag 0 and at each shift."""
+    found = []
+    for shift in (0, *SHIFTS):
+        for start in range(25, WINDOW - span - 25, span // 2):
+            here = slice(start, start + span)
+            there = slice(start + shift, start + shift + span)
+            if real[here].all() and real[there].all():
+                cosine = float((visual[:, here] * audio[:, there]).sum(0).mean())
+                found.append((cosine, shift == 0))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--media", action="append", required=True)
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--cache", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    network, _, sha256 = load_weights(options.weights)
+    faces = TalkingFaces.build(options.media, use="held_out", cache=options.cache, weights_only=False)
+    embedded = [(faces.entries[i].identity, *embed(network, faces[i])) for i in range(len(faces))]
+    identities = sorted({row[0] for row in embedded})
+    result = {"environment": environment(), "weights_sha256": sha256, "n_clips": len(faces)}
+    result["n_identities"] = len(identities)
+    for name, span in (("1s", 25), ("2s", 50)):
+        by_identity = {identity: [] for identity in identities}
+        for identity, audio, visual, real in embedded:
+            by_identity[identity] += scores(audio, visual, real, span)
+        result[f"shift_auc_{name}"] = _with_interval(by_identity)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    print({key: value for key, value in result.items() if key != "environment"})
+
+
+def _with_interval(by_identity: dict[str, list[tuple[float, bool]]], n_replicates: int = 500) -> dict:
+    names = [name for name, rows in by_identity.items() if rows]
+    rng = np.random.default_rng(0)
+
+    def measure(chosen: list[str]) -> float:
+        rows = [row for name in chosen for row in by_identity[name]]
+        return auc(np.array([r[0] for r in rows]), np.array([r[1] for r in rows]))
+
+    drawn = [
+        measure([names[k] for k in rng.integers(len(names), size=len(names))]) for _ in range(n_replicates)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    n_rows = sum(len(rows) for rows in by_identity.values())
+    return {
+        "value": round(measure(names), 3),
+        "interval_95": [round(float(low), 3), round(float(high), 3)],
+        "n_stretches": n_rows,
+        "n_identities": len(names),
+    }
+
+
+if __name__ == "__main__":
+    main()

