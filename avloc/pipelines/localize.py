@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from avloc.models.weights.card import Card
 from avloc.models.weights.store import load_weights, read_header
 from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
+from avloc.pipelines.read_ahead import read_ahead
 from avloc.pipelines.results import ChannelFindings
 from avloc.pipelines.settings import Settings
 from avloc.pipelines.tracks import Tracks
@@ -120,8 +121,9 @@ class Localizer:
     def _localize(self, recording: Recording) -> Prediction:
         analyser = WindowAnalyser(self._network, device=self.device)
         findings: dict[int | None, ChannelFindings] = {}
-        with Decoder(recording, limits=self._limits) as decoder:
-            tracks = Tracks(recording, decoder)
+        decoder = Decoder(recording, limits=self._limits)
+        with closing(read_ahead(decoder)) as blocks:
+            tracks = Tracks(recording, blocks)
             for cut in tracks:
                 for view in cut.views:
                     found = analyser(cut.window, view)

@@ -149,12 +149,6 @@ class MadeDecoder:
     def __init__(self, recording, **options):
         self.warnings, self.notes, self.drift_ppm = self.media.warnings, (), None
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
     def __iter__(self):
         return iter(self.media.blocks())
 
