@@ -116,3 +116,9 @@ def test_a_configuration_with_an_unknown_key_or_a_wrong_value_is_refused():
         Selection.from_mapping({"method": "hard"})
     with pytest.raises(ValueError, match="weights"):
         Selection(point_weight=0.0, inside_weight=0.0, contrast_weight=0.0, sharpness_weight=0.0)
+
+
+def test_the_default_configuration_spells_out_the_defaults():
+    from avloc.config import load_config
+
+    assert Selection.from_mapping(load_config("default")["decoding"]) == Selection()

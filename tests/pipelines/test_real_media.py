@@ -1,0 +1,118 @@
+"""The shipped weights on real recordings: what must hold whatever the scores are."""
+
+import math
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import mmengine.registry  # noqa: F401 - its first import draws from the global random state
+import numpy as np
+import pytest
+import soundfile
+
+from avloc.errors import CheckpointError
+from avloc.media.decode import read_audio, read_frames
+from avloc.media.encode import write_video
+from avloc.pipelines.localize import Localizer, load_localizer
+from avloc.structures import Prediction, Reason, Status, Verdict
+
+CLIP = "genuine/hdtf-khill.mp4"
+
+
+@pytest.fixture(scope="module")
+def localizer() -> Localizer:
+    try:
+        return load_localizer("default", min_score=0.0, curves=True, threads=1)
+    except CheckpointError as error:
+        pytest.skip(f"needs the default weights: {error}")
+
+
+@pytest.fixture(scope="module")
+def clip(shared_media) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and sound of four seconds of a genuine talking face."""
+    path = shared_media / CLIP
+    return read_frames(path)[0][:100], read_audio(path)[:, :64000]
+
+
+def write(path: Path, frames: np.ndarray, samples: np.ndarray) -> Path:
+    write_video(path, frames, Fraction(25), samples, 16000)
+    return path
+
+
+def curve(prediction: Prediction, name: str) -> np.ndarray:
+    found = next(c for c in prediction.curves if c.name == name)
+    return np.array([np.nan if value is None else value for value in found.values])
+
+
+@pytest.mark.dataset
+def test_the_picture_counts(localizer, clip, tmp_path):
+    frames, samples = clip
+    seen = localizer(str(write(tmp_path / "seen.mp4", frames, samples)))
+    black = localizer(str(write(tmp_path / "black.mp4", np.zeros_like(frames), samples)))
+    assert seen.analysed.coverage_visual > 0.9 and black.analysed.coverage_visual == 0.0
+    assert not np.isnan(curve(seen, "score_visual")).all()
+    assert np.isnan(curve(black, "score_visual")).all()
+    assert Reason.NO_FACE in black.warnings
+
+
+@pytest.mark.dataset
+def test_sound_that_is_moved_inside_a_span_changes_the_discrepancy_there_most(localizer, clip, tmp_path):
+    frames, samples = clip
+    moved = samples.copy()
+    moved[:, 24000:40000] = samples[:, 16000:32000]  # 1.5 to 2.5 s come half a second late
+    before = curve(localizer(str(write(tmp_path / "a.mp4", frames, samples))), "discrepancy")
+    after = curve(localizer(str(write(tmp_path / "b.mp4", frames, moved))), "discrepancy")
+    change = np.abs(after - before)
+    inside, outside = np.nanmean(change[38:62]), np.nanmean(np.concatenate((change[:25], change[75:])))
+    assert inside > 2 * outside
+
+
+@pytest.mark.dataset
+def test_a_picture_without_sound_takes_its_own_path(localizer, shared_media):
+    prediction = localizer(str(shared_media / "odd/odd-face-noaudio.mp4"))
+    assert prediction.status is Status.ANALYSED
+    assert prediction.analysed.coverage_audio is None and prediction.analysed.coverage_visual > 0.5
+    assert all(
+        c.name != "score_audio" or np.isnan(curve(prediction, c.name)).all() for c in prediction.curves
+    )
+
+
+@pytest.mark.dataset
+def test_neither_sound_nor_face_is_never_nothing_found(localizer, shared_media):
+    prediction = localizer(str(shared_media / "odd/odd-h265-noface-10fps.mp4"))
+    assert prediction.verdict is Verdict.INCONCLUSIVE
+    assert Reason.NO_FACE in prediction.reasons and prediction.score is None
+
+
+@pytest.mark.dataset
+def test_a_file_that_was_cut_off_is_analysed_as_far_as_it_goes_or_refused(localizer, shared_media, tmp_path):
+    whole = (shared_media / "genuine/grid-sbwe5n.mpg").read_bytes()
+    cut = tmp_path / "cut.mpg"
+    cut.write_bytes(whole[: len(whole) * 6 // 10])
+    prediction = localizer(str(cut))
+    assert prediction.status is Status.ANALYSED and prediction.analysed.duration_s < 2.6
+    headless = tmp_path / "headless.mp4"
+    headless.write_bytes((shared_media / CLIP).read_bytes()[:20000])
+    refused = localizer(str(headless))
+    assert refused.status is Status.NOT_ANALYSABLE and refused.reasons == (Reason.TRUNCATED,)
+
+
+def test_samples_that_are_no_numbers_leave_finite_scores(localizer, tmp_path):
+    rng = np.random.default_rng(0)
+    samples = (0.1 * rng.standard_normal(48000)).astype(np.float32)
+    samples[5000:5010], samples[9000] = np.nan, np.inf
+    soundfile.write(tmp_path / "nan.wav", samples, 16000, subtype="FLOAT")
+    prediction = localizer(str(tmp_path / "nan.wav"))
+    assert prediction.status is Status.ANALYSED and Reason.SANITISED_SAMPLES in prediction.warnings
+    assert math.isfinite(prediction.score)
+
+
+@pytest.mark.dataset
+@pytest.mark.parametrize(
+    "name", ["-rf.wav", "http:x.wav", "a'b\"c\n<img>.wav", "=cmd();.wav", "é" * 60 + ".wav"]
+)
+def test_any_name_is_only_a_name(localizer, shared_media, tmp_path, name):
+    shutil.copy(shared_media / "telephony/tel-mulaw-1998.wav", tmp_path / name)
+    prediction = localizer(str(tmp_path / name))
+    assert prediction.status is Status.ANALYSED
+    assert prediction.channels[0].path == "audio_telephone"
