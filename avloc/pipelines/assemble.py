@@ -104,7 +104,8 @@ class Assembler:
             verdict, reasons = (Verdict.INCONCLUSIVE, rules) if rules else (Verdict.NONE_FOUND, ())
         thresholds = {result.threshold for result in self._results}
         sync = self._sync()
-        warnings = (*self._noticed, *self._path_warnings(), *rules, *cautions(facts), *_offset_warning(sync))
+        told = (*self._path_warnings(), *self._silence_warning(), *_offset_warning(sync))
+        warnings = (*self._noticed, *told, *rules, *cautions(facts))
         return {
             "verdict": verdict,
             "reasons": reasons,
@@ -207,6 +208,9 @@ class Assembler:
             return ()
         calibrated = all(self._card.is_calibrated(result.path) for result in self._results)
         return () if calibrated else (Reason.UNCALIBRATED,)
+
+    def _silence_warning(self) -> tuple[Reason, ...]:
+        return (Reason.SILENT,) if self._relations and set(self._relations) == {"silent"} else ()
 
     def _sync(self) -> Sync:
         lags = [lag for findings in self._findings.values() for lag in findings.lags]

@@ -244,6 +244,13 @@ def test_a_recording_without_pictures_never_gives_the_network_a_visual_stream(
     assert [call["visual_mask"] for call in network.calls] == [None]
 
 
+def test_silent_sound_beside_a_picture_is_told_and_not_covered(localize_made, make_media):
+    prediction = localize_made(make_media(np.zeros((2, 64000), np.float32), np.full(100, 90.0)))
+    assert prediction.status is Status.ANALYSED and Reason.SILENT in prediction.warnings
+    assert prediction.analysed.coverage_audio == 0.0 and prediction.analysed.coverage_visual == 1.0
+    assert [c.score for c in prediction.channels] == [None, None] and prediction.score is not None
+
+
 def test_a_video_without_sound_and_face_is_inconclusive(localize_made, make_media, network):
     prediction = localize_made(make_media(mouth=np.full(100, np.nan)))
     assert prediction.status is Status.ANALYSED and prediction.verdict is Verdict.INCONCLUSIVE
