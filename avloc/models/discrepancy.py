@@ -42,7 +42,7 @@ class DiscrepancyMap(nn.Module):
         self.curve = nn.Conv1d(channels, 1, 1)
 
     def forward(self, aligned: Aligned) -> tuple[Tensor, Tensor, Tensor]:
-        """Map (B, C, T), logit of the discrepancy curve (B, T), residual of the prediction (B, S, T)."""
+        """Give the map (B, C, T), the curve's logit (B, T) and the residual of the prediction (B, S, T)."""
         residual = masked(aligned.visual - self.predict_visual(aligned.matched), aligned.mask)
         terms = torch.cat(
             (

@@ -47,7 +47,7 @@ class PointHead(nn.Module):
         nn.init.constant_(self.score.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, x: Tensor, mask: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Score logits (B, T), distances (B, 2, T) in frames of 25 Hz, modality logits (B, 2, T)."""
+        """Give score logits (B, T), distances (B, 2, T) in frames of 25 Hz, modality logits (B, 2, T)."""
         told = self.score_trunk(x, mask)
         raw = self.distances(self.distance_trunk(x, mask))
         distances = functional.softplus(raw + self.level_scale[level]) * float(2**level)
@@ -66,7 +66,7 @@ class FrameHead(nn.Module):
         nn.init.constant_(self.boundary.bias, -3.0)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Inside and boundary logits, both (B, 2, T) with rows audio and visual."""
+        """Give inside and boundary logits, both (B, 2, T) with rows audio and visual."""
         x = self.trunk(x, mask)
         return self.inside(x), self.boundary(x)
 
@@ -87,7 +87,7 @@ class RecordingHead(nn.Module):
         self.out = nn.Linear(channels // 2, 1)
 
     def forward(self, x: Tensor, mask: Tensor, strongest: Tensor) -> Tensor:
-        """Logit (B,) from a level (B, C, T) and three maxima (B, 3): inside audio, inside visual, point."""
+        """Give a logit (B,) from a level (B, C, T) and three maxima (B, 3): inside audio, visual, point."""
         weights = self.attention(x)[:, 0].masked_fill(~mask, -1e4).softmax(dim=1)
         pooled = torch.einsum("bct,bt->bc", x, weights)
         return self.out(functional.gelu(self.hidden(torch.cat((pooled, strongest), dim=1))))[:, 0]

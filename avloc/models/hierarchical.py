@@ -126,7 +126,7 @@ class HierarchicalLocalizer(nn.Module):
 
     @property
     def inputs(self) -> dict[str, tuple[str, ...]]:
-        """Names of the transforms that each branch reads, by stream."""
+        """Name the transforms that each branch reads, by stream."""
         branches = {"audio": self.audio_encoder, "visual": self.visual_encoder}
         return {name: branch.inputs for name, branch in branches.items() if branch is not None}
 
@@ -203,7 +203,7 @@ class HierarchicalLocalizer(nn.Module):
         )
 
     def proposals(self, outputs: LocalizerOutputs) -> list[Proposals]:
-        """Candidate segments of each window of the batch, before suppression."""
+        """Give the candidate segments of each window of the batch, before suppression."""
         return decode_points(
             score_logits=outputs.score_logits,
             distances=outputs.distances,

@@ -10,7 +10,7 @@ EPSILON = 1e-6
 
 
 def distance_iou(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and distance-IoU loss of segments that share a point.
+    """Compute IoU and distance-IoU loss of segments that share a point.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def distance_iou(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
-    """Focal loss against a quality in [0, 1]: a point's score learns how well its segment fits.
+    """Compute focal loss against a quality in [0, 1]: a score learns how well its segment fits.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def quality_focal(logits: Tensor, quality: Tensor) -> Tensor:
 
 
 def masked_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean binary cross-entropy over entries, each counted ``weight`` times; zero if nothing counts."""
+    """Average binary cross-entropy over entries, each counted ``weight`` times; zero if nothing counts."""
     plain = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (plain * weight).sum() / weight.sum().clamp_min(1.0)
 
@@ -66,7 +66,7 @@ def synchrony_contrast(
     span: int = 25,
     sharpness: Tensor,
 ) -> Tensor:
-    """Cross-entropy over lags of the correlation in stretches of ``span`` frames, against the true lag.
+    """Compute cross-entropy over lags of the correlation in stretches of frames, against the true lag.
 
     Parameters
     ----------

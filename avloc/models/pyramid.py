@@ -8,7 +8,7 @@ from avloc.models.temporal import AttentionBlock, ConvBlock, masked
 
 
 def halve_mask(mask: Tensor) -> Tensor:
-    """Mask of the next level, (B, T) to (B, ceil(T/2)): a coarse frame is real where any of its two is."""
+    """Halve a mask, (B, T) to (B, ceil(T/2)): a coarse frame is real where any of its two is."""
     return functional.max_pool1d(mask[:, None].float(), 2, ceil_mode=True)[:, 0] > 0
 
 
@@ -67,7 +67,7 @@ class FeaturePyramid(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Levels of (B, C, T): features (B, C, ceil(T / 2**l)) and masks, finest first."""
+        """Give the levels of (B, C, T): features (B, C, ceil(T / 2**l)) and masks, finest first."""
         for block in self.stem:
             x = block(x, mask)
         levels, masks = [], []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avloc.models.temporal import ConvBlock, masked
+from avloc.models.temporal import ConvBlock
 from avloc.registry import ENCODERS
 
 
@@ -62,7 +62,7 @@ class CompactVisualEncoder(nn.Module):
         self.blocks = nn.ModuleList(ConvBlock(out_channels, kernel=5) for _ in range(n_blocks))
 
     def forward(self, inputs: tuple[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding (B, C, T) and its mask (B, T) of mouth crops (B, T, 96, 96)."""
+        """Give the embedding (B, C, T) and its mask (B, T) of mouth crops (B, T, 96, 96)."""
         (mouth,) = inputs
         n_rows, n_frames = mouth.shape[:2]
         mouth = mouth * mask[:, :, None, None].to(mouth.dtype)

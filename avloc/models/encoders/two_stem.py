@@ -1,5 +1,4 @@
-"""The default audio encoder: a recogniser's middle layers and log spectra of full bandwidth, on one 25 Hz
-grid.
+"""The default audio encoder: a recogniser's middle layers and log spectra of full bandwidth at 25 Hz.
 
 The recogniser hears what is said and by whom; the log spectra show how it was recorded and coded. Either
 alone finds less than both.
@@ -23,8 +22,7 @@ OVERLAP = PIECE_FRAMES - PIECE_HOP
 
 @dataclass(frozen=True, slots=True)
 class EncodedPieces:
-    """What the recogniser made of the pieces of a window, (B, P, 160, C); neighbouring windows share
-    pieces."""
+    """What the recogniser made of a window's pieces, (B, P, 160, C); neighbouring windows share pieces."""
 
     states: Tensor
 
@@ -69,7 +67,7 @@ class LogSpectraStem(nn.Module):
         self.blocks = nn.ModuleList(ConvBlock(channels, kernel=7) for _ in range(n_blocks))
 
     def forward(self, spectra: Tensor, mask: Tensor) -> Tensor:
-        """(B, 2, M, 4T) log spectra and band mask to (B, C, T)."""
+        """Turn (B, 2, M, 4T) log spectra and band mask into (B, C, T)."""
         x = spectra
         for conv, norm in zip(self.convs, self.norms, strict=True):
             real = torch.repeat_interleave(mask, x.shape[3] // mask.shape[1], dim=1)
@@ -128,7 +126,7 @@ class TwoStemEncoder(nn.Module):
         self.spectral = LogSpectraStem(channels=spectral_channels)
 
     def hidden_states(self, pieces: Tensor, mask: Tensor | None = None) -> Tensor:
-        """All kept layers of (N, 80, 640) pieces, averaged to 25 Hz: (layers, N, 160, width).
+        """Give all kept layers of (N, 80, 640) pieces, averaged to 25 Hz: (layers, N, 160, width).
 
         ``mask`` (N, 160) names the real frames; None: all.
         """
@@ -137,13 +135,13 @@ class TwoStemEncoder(nn.Module):
         return (hidden[:, :, 0::2] + hidden[:, :, 1::2]) / 2
 
     def encode_pieces(self, pieces: Tensor, mask: Tensor) -> Tensor:
-        """Mix the standardised layers of (N, 80, 640) pieces whose real frames are (N, 160): (N, 160, width)."""
+        """Mix the standardised layers of (N, 80, 640) pieces with real frames (N, 160) to (N, 160, width)."""
         hidden = self.hidden_states(pieces, None if bool(mask.all()) else mask)
         standard = (hidden - self.state_mean[:, None, None]) * self.state_scale[:, None, None]
         return torch.einsum("lntc,l->ntc", standard, self.layer_mix.softmax(0))
 
     def forward(self, inputs: tuple[Tensor | EncodedPieces, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Embedding (B, C, T) of a window and its mask (B, T); T = 160 + 120 (P - 1)."""
+        """Give the embedding (B, C, T) of a window and its mask (B, T); T = 160 + 120 (P - 1)."""
         pieces, spectra = inputs
         if not isinstance(pieces, EncodedPieces):
             n_rows, n_pieces = pieces.shape[:2]
