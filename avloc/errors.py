@@ -1,4 +1,4 @@
-"""The exceptions of avloc: a wrong argument is ``ValueError`` or ``TypeError``, a wrong world is one of these."""
+"""The exceptions of avloc: a wrong argument is ``ValueError`` or ``TypeError``, the rest is one of these."""
 
 
 class AvlocError(Exception):
@@ -42,7 +42,7 @@ class AnnotationError(AvlocError):
 
 
 class SchemaError(AvlocError, ValueError):
-    """A result document is of a newer schema, or lacks what its schema promises; the message names the key."""
+    """A result document is of a newer schema, or lacks what its schema promises; the key is named."""
 
 
 class ConfigError(AvlocError):

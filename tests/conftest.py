@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: where real media and parity fixtures lie, and state that must not leak."""
+"""Fixtures for every test: where real media and parity fixtures lie, and state that must not leak."""
 
 import os
 import random
@@ -15,7 +15,8 @@ def _beside_the_checkout(variable: str, folder: str) -> Path:
     given = os.environ.get(variable)
     found = Path(given) if given else ROOT.parent / "shared" / folder
     if not found.is_dir():
-        pytest.skip(f"needs {variable}, or the folder {found.parent.name}/{folder or '.'} beside the checkout")
+        place = f"{found.parent.name}/{folder or '.'}"
+        pytest.skip(f"needs {variable}, or the folder {place} beside the checkout")
     return found
 
 

@@ -38,29 +38,66 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-Reason = StrEnum(
-    "Reason",
-    {
-        code.upper(): code
-        for code in (
-            "too_short no_speech no_face face_too_small face_static several_faces low_snr narrowband music "
-            "cross_talk heavy_compression sync_unknown off_screen_speech out_of_domain uncalibrated "
-            "decode_errors truncated partial_coverage limit_reached playlist_refused external_reference "
-            "unrecognised not_media encrypted codec_unsupported empty no_samples silent decoder_crash "
-            "decoder_timeout not_found permission_denied changed_during_read special_file "
-            "timestamps_repaired drift constant_offset variable_rate extension_mismatch sanitised_samples "
-            "internal_error out_of_memory output_failed"
-        ).split()
-    },
-)
-Reason.__doc__ = "Closed list of codes for what could not be analysed and why; ``avloc explain CODE`` tells more."
+class Reason(StrEnum):
+    """Closed list of codes for what could not be analysed and why; ``avloc explain CODE`` tells more."""
+
+    TOO_SHORT = "too_short"
+    NO_SPEECH = "no_speech"
+    NO_FACE = "no_face"
+    FACE_TOO_SMALL = "face_too_small"
+    FACE_STATIC = "face_static"
+    SEVERAL_FACES = "several_faces"
+    LOW_SNR = "low_snr"
+    NARROWBAND = "narrowband"
+    MUSIC = "music"
+    CROSS_TALK = "cross_talk"
+    HEAVY_COMPRESSION = "heavy_compression"
+    SYNC_UNKNOWN = "sync_unknown"
+    OFF_SCREEN_SPEECH = "off_screen_speech"
+    OUT_OF_DOMAIN = "out_of_domain"
+    UNCALIBRATED = "uncalibrated"
+    DECODE_ERRORS = "decode_errors"
+    TRUNCATED = "truncated"
+    PARTIAL_COVERAGE = "partial_coverage"
+    LIMIT_REACHED = "limit_reached"
+    PLAYLIST_REFUSED = "playlist_refused"
+    EXTERNAL_REFERENCE = "external_reference"
+    UNRECOGNISED = "unrecognised"
+    NOT_MEDIA = "not_media"
+    ENCRYPTED = "encrypted"
+    CODEC_UNSUPPORTED = "codec_unsupported"
+    EMPTY = "empty"
+    NO_SAMPLES = "no_samples"
+    SILENT = "silent"
+    DECODER_CRASH = "decoder_crash"
+    DECODER_TIMEOUT = "decoder_timeout"
+    NOT_FOUND = "not_found"
+    PERMISSION_DENIED = "permission_denied"
+    CHANGED_DURING_READ = "changed_during_read"
+    SPECIAL_FILE = "special_file"
+    TIMESTAMPS_REPAIRED = "timestamps_repaired"
+    DRIFT = "drift"
+    CONSTANT_OFFSET = "constant_offset"
+    VARIABLE_RATE = "variable_rate"
+    EXTENSION_MISMATCH = "extension_mismatch"
+    SANITISED_SAMPLES = "sanitised_samples"
+    INTERNAL_ERROR = "internal_error"
+    OUT_OF_MEMORY = "out_of_memory"
+    OUTPUT_FAILED = "output_failed"
+
 
 ERROR_REASONS = frozenset(
-    Reason(code)
-    for code in (
-        "not_found permission_denied special_file changed_during_read decoder_crash decoder_timeout "
-        "internal_error out_of_memory output_failed"
-    ).split()
+    (
+        Reason.NOT_FOUND,
+        Reason.PERMISSION_DENIED,
+        Reason.SPECIAL_FILE,
+        Reason.CHANGED_DURING_READ,
+        Reason.DECODER_CRASH,
+        Reason.DECODER_TIMEOUT,
+        Reason.INTERNAL_ERROR,
+        Reason.OUT_OF_MEMORY,
+        Reason.OUTPUT_FAILED,
+    )
 )
 """Reasons that come with ``Status.ERROR``; any other that stops an analysis makes it ``NOT_ANALYSABLE``."""
 

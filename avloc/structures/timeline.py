@@ -45,7 +45,7 @@ class Timeline:
         return Timeline(tuple(merged))
 
     def gaps(self, within: Segment) -> "Timeline":
-        """What of ``within`` no segment covers."""
+        """Find what of ``within`` no segment covers."""
         found, position = [], within.start
         for segment in self.crop(within).support().segments:
             if segment.start > position:

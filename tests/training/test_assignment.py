@@ -1,5 +1,4 @@
 import pytest
-import torch
 
 from avloc.training.assignment import assign_frames, assign_points, collate_segments, level_range
 

@@ -57,9 +57,7 @@ def test_masked_frames_do_not_change_unmasked_ones(name, n_real):
     mask[:, n_real:] = False
     first, second = make_inputs(name, encoder, 160), make_inputs(name, encoder, 160)
     for kind, x in zip(encoder.inputs, second, strict=True):
-        if kind == "whisper_mel":
-            x[..., 4 * n_real :] = 9.0
-        elif kind == "log_mel":
+        if kind in ("whisper_mel", "log_mel"):
             x[..., 4 * n_real :] = 9.0
         else:
             x[:, n_real:] = 9.0
