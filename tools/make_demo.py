@@ -2,9 +2,9 @@
 
 python tools/make_demo.py demo
 
-flite (Debian: apt-get install flite) speaks the sentence and, with another voice, the word that is put in; its
+flite (Debian: apt-get install flite) speaks the sentence and, with another voice, the word put in; its
 phone times move the lips, so that the picture says the sentence as it was before. Writes talking_head.mp4 and
-truth.json, and fails unless a face is found in 90 % of the frames. The demo itself needs only the clip, not flite.
+truth.json, and fails unless a face is found in 90 % of the frames. The demo itself needs only the clip.
 """
 
 import json
@@ -35,12 +35,13 @@ FADE = 160  # samples, 10 ms
 WIDTH, HEIGHT = 320, 240
 SCALE = 2  # drawn twice as large and reduced: soft edges
 
-# Opening and width of the lips in [0, 1]: how far the jaw drops, how far the corners are apart.
+# Opening and width of the lips in [0, 1].
 LIPS = {
     "pau": (0.0, 0.5), "p": (0.0, 0.5), "b": (0.0, 0.5), "m": (0.0, 0.5), "f": (0.1, 0.55), "v": (0.1, 0.55),
     "w": (0.25, 0.1), "uw": (0.3, 0.1), "ow": (0.5, 0.2), "ao": (0.7, 0.25), "r": (0.3, 0.3), "y": (0.3, 0.8),
     "iy": (0.3, 0.95), "ih": (0.35, 0.8), "ey": (0.45, 0.85), "eh": (0.6, 0.75), "ae": (0.85, 0.75),
-    "aa": (1.0, 0.5), "ah": (0.7, 0.5), "ax": (0.45, 0.5), "ay": (0.9, 0.6), "aw": (0.85, 0.4), "er": (0.4, 0.35),
+    "aa": (1.0, 0.5), "ah": (0.7, 0.5), "ax": (0.45, 0.5), "ay": (0.9, 0.6), "aw": (0.85, 0.4),
+    "er": (0.4, 0.35),
 }  # fmt: skip
 OTHER_PHONE = (0.25, 0.55)
 
@@ -80,7 +81,7 @@ def replace_word(
     fade = np.linspace(0.0, 1.0, FADE, dtype=np.float32)
     word[:FADE] = word[:FADE] * fade + samples[start : start + FADE] * (1 - fade)
     word[-FADE:] = word[-FADE:] * (1 - fade) + samples[end - FADE : end] * fade
-    # The rest keeps its time, as an editor who must fit the lips would do: the word is cut or followed by quiet.
+    # The rest keeps its time, so that the lips still fit: the word is cut, or quiet follows it.
     filled = np.zeros(end - start, dtype=np.float32)
     length = min(len(word), end - start)
     filled[:length] = word[:length]
