@@ -156,7 +156,7 @@ class Streaming:
             0 if is_cut else self._n_corrupt
         )  # the last packet of a cut file is corrupt
         if not any(track.n_frames for track in self._all.values()):
-            if is_cut:
+            if self._is_cut or (is_cut and not n_errors):
                 raise Refusal("truncated", "the file ends before the first frame could be decoded")
             if n_errors:
                 raise Refusal("decode_errors", f"none of {n_errors} packets could be decoded")

@@ -1,0 +1,97 @@
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from avloc.media.sound import SoundTrack
+
+
+def frame(
+    samples: np.ndarray, rate: int = 16000, form: str = "fltp", layout: str | None = None
+) -> av.AudioFrame:
+    n_channels = samples.shape[0]
+    layout = layout or {1: "mono", 2: "stereo"}[n_channels]
+    if not form.endswith("p"):
+        samples = samples.T.reshape(1, -1)
+    made = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=form, layout=layout)
+    made.sample_rate = rate
+    return made
+
+
+def run(frames, sample_rate: int = 16000):
+    track = SoundTrack(
+        lambda rate: av.AudioResampler(format="fltp", rate=rate),
+        sample_rate=sample_rate,
+        limit=Fraction(10_000),
+    )
+    messages = [m for made, time in frames for m in track.push(made, time)]
+    messages += track.finish()
+    starts = [m.fields["start"] for m in messages]
+    sizes = [m.arrays["samples"].shape[1] for m in messages]
+    assert starts == [sum(sizes[:i]) for i in range(len(sizes))]
+    if not messages:
+        return np.zeros((0, 0)), np.zeros(0, bool), track
+    samples = np.concatenate([m.arrays["samples"] for m in messages], axis=1)
+    return samples, np.concatenate([m.arrays["present"] for m in messages]), track
+
+
+def test_the_same_rate_passes_unchanged():
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 40_000)).astype(np.float32)
+    frames = [(frame(sound[:, i : i + 1000]), Fraction(i, 16000)) for i in range(0, 40_000, 1000)]
+    samples, present, _ = run(frames)
+    np.testing.assert_array_equal(samples, sound)
+    assert present.all()
+
+
+def test_a_long_gap_comes_in_blocks_of_one_second():
+    piece = np.full((1, 800), 0.5, np.float32)
+    samples, present, track = run([(frame(piece), Fraction(0)), (frame(piece), Fraction(100))])
+    assert samples.shape == (1, 100 * 16000 + 800)
+    assert np.flatnonzero(present)[[0, 799, 800, -1]].tolist() == [0, 799, 1_600_000, 1_600_799]
+    assert track.clock.n_gaps == 1
+
+
+def test_channels_that_appear_later_do_not_change_the_shape():
+    one, two = np.full((1, 8000), 0.5, np.float32), np.full((2, 8000), 0.25, np.float32)
+    samples, present, track = run([(frame(one), Fraction(0)), (frame(two), Fraction(1, 2))])
+    assert samples.shape == (1, 16000)
+    assert present.all()
+    assert track.n_layout_changes == 1
+    samples, _, _ = run([(frame(two), Fraction(0)), (frame(one), Fraction(1, 2))])
+    assert samples.shape == (2, 16000)
+    assert not samples[1, 8000:].any()
+
+
+def test_a_rate_that_changes_within_the_stream_keeps_the_time():
+    first, second = np.full((1, 16000), 0.5, np.float32), np.full((1, 8000), 0.25, np.float32)
+    samples, _, _ = run([(frame(first), Fraction(0)), (frame(second, 8000), Fraction(1))])
+    assert abs(samples.shape[1] - 32000) <= 2
+    assert np.abs(samples[0, 100:15900] - 0.5).max() < 1e-3
+    assert np.abs(samples[0, 16100:31900] - 0.25).max() < 1e-3
+
+
+def test_repeated_sound_is_cut_in_every_sample_layout():
+    ramp = np.arange(8000)[None] / 16000
+    for form, scale in (("s16", 32767), ("s16p", 32767), ("fltp", 1), ("flt", 1), ("s32", 2**31 - 1)):
+        kind = {"s16": np.int16, "s32": np.int32}.get(form.rstrip("p"), np.float32)
+        sound = np.repeat(ramp, 2, axis=0)
+        made = [frame((sound * scale).astype(kind), form=form) for _ in range(2)]
+        samples, present, _ = run([(made[0], Fraction(0)), (made[1], Fraction(1, 4))])
+        assert samples.shape == (2, 12000)
+        assert present.all()
+        np.testing.assert_allclose(samples[1, :8000], ramp[0], atol=1e-4)
+        np.testing.assert_allclose(samples[1, 8000:], ramp[0, 4000:], atol=1e-4)
+
+
+def test_numbers_that_are_none_are_counted_and_loud_ones_clipped():
+    sound = np.zeros((1, 1600), np.float32)
+    sound[0, :3] = np.nan, -np.inf, 40.0
+    samples, _, track = run([(frame(sound), Fraction(0))])
+    assert samples[0, :4].tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert track.n_sanitised == 2
+
+
+def test_sound_before_time_zero_gives_nothing():
+    samples, _, track = run([(frame(np.ones((1, 800), np.float32)), Fraction(-1))])
+    assert samples.size == 0
+    assert track.n_samples == 0

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from avloc.errors import UnreadableMediaError
+from avloc.media.decode import AudioBlock, Decoder, VideoBlock
+from avloc.media.probe import open_recording
+from avloc.media.supervisor import Limits
+from avloc.structures import Reason
+
+
+def lengths(decoder: Decoder) -> tuple[float, float]:
+    """Seconds of sound and of picture."""
+    blocks = list(decoder)
+    heard = sum(b.samples.shape[1] for b in blocks if isinstance(b, AudioBlock)) / 16000
+    return heard, sum(len(b.source_index) for b in blocks if isinstance(b, VideoBlock)) / 25
+
+
+def test_the_stream_that_expands_too_much_ends_and_the_other_goes_on(make):
+    path = make.clip(samples=make.tone(2.0, 8000), rate=8000, size=(320, 240))
+    limits = Limits(expansion=64_000 / path.stat().st_size * 2)  # the sound has 64,000 bytes as floats
+    decoder = Decoder(open_recording(path), limits=limits)
+    heard, seen = lengths(decoder)
+    assert heard == pytest.approx(2.0, abs=0.15)
+    assert seen < 0.1
+    assert decoder.warnings == (Reason.LIMIT_REACHED,)
+    assert "expansion" in decoder.notes[0]
+
+
+def test_where_every_stream_goes_over_a_cap_the_recording_is_refused(make):
+    recording = open_recording(make.clip())
+    with pytest.raises(UnreadableMediaError, match="pixels|expansion") as caught:
+        list(Decoder(recording, limits=Limits(expansion=0.001)))
+    assert caught.value.reason == "limit_reached"
+
+
+def test_a_picture_that_grows_within_the_stream_is_a_limit(make):
+    recording = open_recording(make.clip())  # opened under a larger cap than decoded
+    decoder = Decoder(recording, limits=Limits(pixels=100))
+    heard, seen = lengths(decoder)
+    assert heard > 1.9
+    assert seen == 0
+    assert "pixels" in decoder.notes[0]
+
+
+def test_sound_that_drifts_against_the_picture_is_reported(make):
+    import av
+
+    path = make.folder / "drift.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for i in range(1500):  # 60 s of samples in packets whose timestamps run 0.1 % ahead
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 640), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16000, round(i * 640 * 1.001)
+            container.mux(stream.encode(frame))
+    decoder = Decoder(open_recording(path))
+    heard, _ = lengths(decoder)
+    assert heard == pytest.approx(60.06, abs=0.015)
+    assert Reason.DRIFT in decoder.warnings
+    assert decoder.drift_ppm == pytest.approx(1000, rel=0.2)
+
+
+def test_bytes_that_no_decoder_takes_are_decode_errors(make):
+    data = bytearray(make.clip("a.mp4", samples=make.tone(4.0), picture_codec=None).read_bytes())
+    start = data.index(b"mdat") + 4
+    end = data.index(b"moov") - 4
+    data[start:end] = b"\xff" * (end - start)
+    path = make.folder / "b.mp4"
+    path.write_bytes(data)
+    with pytest.raises(UnreadableMediaError) as caught:
+        list(Decoder(open_recording(path)))
+    assert caught.value.reason == "decode_errors"
