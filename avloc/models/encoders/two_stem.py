@@ -68,7 +68,8 @@ class LogSpectraStem(nn.Module):
 
     def forward(self, spectra: Tensor, mask: Tensor) -> Tensor:
         """Turn (B, 2, M, 4T) log spectra and band mask into (B, C, T)."""
-        x = spectra
+        # Channels last halves the time on a CPU, without gradients; with them it is no faster.
+        x = spectra if self.training else spectra.contiguous(memory_format=torch.channels_last)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             real = torch.repeat_interleave(mask, x.shape[3] // mask.shape[1], dim=1)
             x = functional.gelu(norm(conv(x * real[:, None, None].to(x.dtype))))
