@@ -1,0 +1,70 @@
+"""The card of the default weights is written from results, never by hand."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def write_card():
+    spec = importlib.util.spec_from_file_location("write_card", ROOT / "tools" / "write_card.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def result(path: str, threshold: float) -> dict:
+    figures = {"n": 10, "AP@0.5": 0.5, "AP@0.75": None, "intervals": {"AP@0.5": [0.4, 0.6]}}
+    return {
+        "protocol": "corrected",
+        "n_items": 10,
+        "genuine_hours": 0.25,
+        "systems": {
+            "avloc": {"operating_points": {path: {"threshold": threshold}}, "figures": {"all": figures}},
+            "random": {"figures": {"all": {"AP@0.5": 0.01}}},
+        },
+    }
+
+
+def test_a_path_without_a_result_takes_the_nearest_and_says_so(write_card):
+    chosen, sources = write_card.thresholds({"audio_wide": result("audio_wide", 0.7)})
+    assert chosen == {"audio_wide": 0.7, "audio_telephone": 0.7, "audio_visual": 0.7, "video_only": 0.7}
+    assert sources["audio_wide"] == "audio_wide" and sources["video_only"] == "audio_wide"
+
+
+def test_without_any_result_nothing_is_claimed(write_card):
+    chosen, sources = write_card.thresholds({})
+    assert set(chosen.values()) == {0.5} and set(sources.values()) == {"unmeasured"}
+
+
+def test_figures_stand_with_their_intervals_and_beside_the_baselines(write_card):
+    quoted = write_card.figures({"audio_wide": result("audio_wide", 0.7)})["audio_wide"]
+    assert quoted["families"]["all"]["AP@0.5"] == {"value": 0.5, "interval_95": [0.4, 0.6]}
+    assert quoted["families"]["all"]["AP@0.75"] is None
+    assert quoted["baselines"]["random"]["AP@0.5"] == {"value": 0.01, "interval_95": None}
+    assert quoted["operating_point"] == {"threshold": 0.7}
+
+
+def test_only_what_may_train_shipped_weights_is_listed_with_its_licence(write_card, tmp_path):
+    def row(name: str, use: str, weights_ok: bool) -> dict:
+        return {
+            "id": name,
+            "file": f"{name}.flac",
+            "kind": "speech",
+            "identity": name,
+            "use": use,
+            "weights_ok": weights_ok,
+            "licence_material": "LibriSpeech (CC BY 4.0)",
+            "duration_s": 60.0,
+        }
+
+    rows = [row("a", "train", True), row("b", "train", True), row("c", "train", False), row("d", "dev", True)]
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"entries": rows}))
+    assert write_card.training_data([str(path)]) == (
+        {"name": "LibriSpeech", "licence": "CC BY 4.0", "files": 2, "minutes": 2.0},
+    )
