@@ -87,12 +87,18 @@ def _entry(row: dict, path: Path, number: int) -> Entry:
         weights_ok=row.get("weights_ok") is True,
         duration=float(row.get("duration_s") or 0.0),
         sha256=row.get("sha256") or "",
-        licence=row["licence_material"],
+        licence=_licence(row),
         generator=row.get("generator"),
         natural_pair=row.get("natural_pair"),
         pair_lag=float(row.get("pair_lag_ms") or 0.0) / 1000,
         words=tuple((float(s), float(e), str(word)) for s, e, word in row.get("word_segments") or ()),
     )
+
+
+def _licence(row: dict) -> str:
+    """Name the material with its licence in brackets, the repository's where the material has none of its own."""
+    material, repository = row["licence_material"], row.get("licence_repository")
+    return material if "(" in material or not repository else f"{material} ({repository})"
 
 
 def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:

@@ -110,3 +110,12 @@ def test_held_out_is_what_neither_trains_shipped_weights_nor_tests():
     ]
     chosen = select_entries(entries, use="held_out", kinds=("speech",), weights_only=False)
     assert [e.id for e in chosen] == ["c", "d", "e"]
+
+
+def test_material_without_a_licence_of_its_own_names_the_repositorys(tmp_path):
+    rows = [
+        _row("a", licence_material="FSDD recordings", licence_repository="CC BY-SA 4.0"),
+        _row("b", licence_material="AMI corpus (CC BY 4.0)", licence_repository="MIT"),
+    ]
+    entries = read_manifest(_write(tmp_path, rows))
+    assert [e.licence for e in entries] == ["FSDD recordings (CC BY-SA 4.0)", "AMI corpus (CC BY 4.0)"]
