@@ -14,9 +14,9 @@ from fractions import Fraction
 GRID_RATE = Fraction(25)
 GAP_S = Fraction(20, 1000)  # below it a deviation is jitter of the timestamps
 LARGEST_OVERLAP_S = Fraction(1)  # a longer step back is a broken timestamp, not repeated sound
-DRIFT_BEGIN_S = Fraction(10, 1000)
-DRIFT_END_S = Fraction(1, 1000)
-LARGEST_STRETCH = Fraction(1, 200)  # of a frame's length; hardly audible
+DRIFT_BEGIN_S = 0.010
+DRIFT_END_S = 0.001
+LARGEST_STRETCH = 0.005  # of a frame's length; hardly audible
 DRIFT_WINDOW = 16  # frames: the median over them ignores jitter
 SNAP = Fraction(1, 1_000_000)  # of a sample or frame: time zero has passed through a float
 
@@ -80,12 +80,12 @@ class SampleClock:
         self._n_run = 0
         self._rate = 1
         self._shift = Fraction(0)
-        self._deviations: deque[Fraction] = deque(maxlen=DRIFT_WINDOW)
+        self._deviations: deque[float] = deque(maxlen=DRIFT_WINDOW)
         self._correcting = False
         self.n_repaired = 0
         self.n_gaps = 0
-        self.stretched_s = Fraction(0)
-        self.placed_s = Fraction(0)
+        self.stretched_s = 0.0
+        self.placed_s = 0.0
 
     @property
     def position(self) -> Fraction:
@@ -118,7 +118,7 @@ class SampleClock:
     @property
     def drift_ppm(self) -> float | None:
         """How much longer the timestamps say the sound is than its samples, in parts per million."""
-        return float(self.stretched_s / self.placed_s * 1_000_000) if self.placed_s else None
+        return self.stretched_s / self.placed_s * 1e6 if self.placed_s else None
 
     def _begin(self, time: Fraction, n_samples: int, sample_rate: int) -> Placement:
         skip = min(n_samples, math.ceil(-time * sample_rate - SNAP)) if time < 0 else 0
@@ -128,7 +128,7 @@ class SampleClock:
         self._start, self._n_run, self._rate = start, n_samples - skip, sample_rate
         self._deviations.clear()
         self._correcting = False
-        self.placed_s += Fraction(n_samples - skip, sample_rate)
+        self.placed_s += (n_samples - skip) / sample_rate
         return Placement(True, start, skip, n_samples - skip)
 
     def _continue(
@@ -140,22 +140,23 @@ class SampleClock:
         if new_run:
             self._start, self._n_run, self._rate = expected, 0, sample_rate
         self._n_run += n_kept + stretch
-        self.placed_s += Fraction(n_kept, sample_rate)
-        self.stretched_s += Fraction(stretch, sample_rate)
+        self.placed_s += n_kept / sample_rate
+        self.stretched_s += stretch / sample_rate
         return Placement(new_run, expected, skip, n_kept + stretch)
 
     def _stretch(self, deviation: Fraction, n_samples: int, sample_rate: int) -> int:
-        self._deviations.append(deviation)
-        typical = sorted(self._deviations)[len(self._deviations) // 2]
+        """Give the samples to add (or, negative, to leave out) so that drift is followed."""
+        self._deviations.append(float(deviation))  # seconds; an estimate, so it need not be exact
         if len(self._deviations) < DRIFT_WINDOW:
             return 0
+        typical = sorted(self._deviations)[DRIFT_WINDOW // 2]
         self._correcting = abs(typical) > (DRIFT_END_S if self._correcting else DRIFT_BEGIN_S)
         if not self._correcting:
             return 0
         largest = math.ceil(n_samples * LARGEST_STRETCH)
         stretch = max(-largest, min(largest, round(typical * sample_rate)))
-        moved = Fraction(stretch, sample_rate)  # what was measured before this correction is now nearer
-        self._deviations = deque((d - moved for d in self._deviations), maxlen=DRIFT_WINDOW)
+        moved_s = stretch / sample_rate  # what was measured before this correction is now nearer
+        self._deviations = deque((d - moved_s for d in self._deviations), maxlen=DRIFT_WINDOW)
         return stretch
 
 

@@ -1,8 +1,10 @@
 """Write sound as WAV or FLAC and clips as MP4; for synthesis, corruptions and fixtures only."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 
 import av
 import numpy as np
@@ -82,9 +84,7 @@ def write_video(
     first = next(iterator, None)
     if first is None:
         raise ValueError("a clip needs at least one picture, got none")
-    height, width = first.shape[:2]
-    if height % 2 or width % 2:
-        raise ValueError(f"H.264 needs even sides, got {width}x{height} px")
+    height, width = _even_sides(first)
     with av.open(os.fspath(path), "w", format="mp4") as container:
         picture = container.add_stream("libx264", rate=Fraction(rate))
         picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
@@ -93,25 +93,16 @@ def write_video(
             "preset": "veryfast",
             "threads": "1",
         }  # the same bytes each time
-        sound = None
+        sound, pieces = None, deque()
         if samples is not None:
-            sound = container.add_stream(
-                "aac", rate=sample_rate, layout="mono" if len(samples) == 1 else "stereo"
-            )
-        pieces = _cut_sound(samples, sample_rate) if sound else iter(())
-        piece = next(pieces, None)
-        for index, pixels in enumerate(_chain(first, iterator)):
-            while piece is not None and piece.pts < (index + 1) / Fraction(rate) * sample_rate:
-                container.mux(sound.encode(piece))  # up to the end of this picture: interleaved on disk
-                piece = next(pieces, None)
-            if pixels.shape != first.shape:
-                raise ValueError(f"all pictures have the shape {first.shape}, got {pixels.shape}")
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame.pts, frame.time_base = index, 1 / Fraction(rate)
+            sound = container.add_stream("aac", rate=sample_rate, layout=_layout(samples))
+            pieces = deque(_cut_sound(samples, sample_rate))
+        for index, frame in enumerate(_make_frames(first, iterator, Fraction(rate))):
+            while pieces and pieces[0].pts < (index + 1) / Fraction(rate) * sample_rate:
+                container.mux(sound.encode(pieces.popleft()))  # up to the end of this picture: interleaved
             container.mux(picture.encode(frame))
-        while piece is not None:
+        for piece in pieces:
             container.mux(sound.encode(piece))
-            piece = next(pieces, None)
         for stream in filter(None, (picture, sound)):
             container.mux(stream.encode(None))
 
@@ -121,15 +112,31 @@ def _check_samples(samples: np.ndarray) -> None:
         raise ValueError(f"sound has the shape (n_channels, n) with 1 to 64 channels, got {samples.shape}")
 
 
+def _even_sides(picture: np.ndarray) -> tuple[int, int]:
+    height, width = picture.shape[:2]
+    if height % 2 or width % 2:
+        raise ValueError(f"H.264 needs even sides, got {width}x{height} px")
+    return height, width
+
+
+def _layout(samples: np.ndarray) -> str:
+    if len(samples) > 2:
+        raise ValueError(f"a clip has sound of one or two channels, got {len(samples)}")
+    return "mono" if len(samples) == 1 else "stereo"
+
+
 def _cut_sound(samples: np.ndarray, sample_rate: int) -> Iterator[av.AudioFrame]:
-    layout = "mono" if len(samples) == 1 else "stereo"
     for start in range(0, samples.shape[1], AAC_FRAME):
         piece = np.ascontiguousarray(samples[:, start : start + AAC_FRAME], np.float32)
-        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=_layout(samples))
         frame.sample_rate, frame.pts, frame.time_base = sample_rate, start, Fraction(1, sample_rate)
         yield frame
 
 
-def _chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from rest
+def _make_frames(first: np.ndarray, rest: Iterator[np.ndarray], rate: Fraction) -> Iterator[av.VideoFrame]:
+    for index, pixels in enumerate(chain([first], rest)):
+        if pixels.shape != first.shape:
+            raise ValueError(f"all pictures have the shape {first.shape}, got {pixels.shape}")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame.pts, frame.time_base = index, 1 / rate
+        yield frame

@@ -162,7 +162,7 @@ class Streaming:
                 raise Refusal("decode_errors", f"none of {n_errors} packets could be decoded")
             raise Refusal("no_samples", "the streams hold no frame")
         drift_ppm = sounds[0].clock.drift_ppm if sounds else None
-        drift_s = abs(float(sounds[0].clock.stretched_s)) if sounds else 0.0
+        drift_s = abs(sounds[0].clock.stretched_s) if sounds else 0.0
         noticed = {
             "truncated": is_cut,
             "decode_errors": n_errors > 0,

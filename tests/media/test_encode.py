@@ -66,6 +66,7 @@ def test_a_clip_may_be_silent_and_is_the_same_each_time(make):
         ([np.zeros((5, 8, 3), np.uint8)], None, None, "even"),
         ([np.zeros((6, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)], None, None, "shape"),
         ([np.zeros((6, 8, 3), np.uint8)], np.zeros((1, 5), np.float32), None, "together"),
+        ([np.zeros((6, 8, 3), np.uint8)], np.zeros((3, 5), np.float32), 16000, "channels"),
     ],
 )
 def test_a_clip_that_cannot_be_written_is_refused(make, frames, samples, rate, message):
