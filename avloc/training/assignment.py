@@ -20,7 +20,7 @@ class PointTargets:
 
 
 def level_range(level: int, n_levels: int) -> tuple[float, float]:
-    """Longest (left, right) distance in frames that a level predicts; neighbouring levels overlap.
+    """Bound the longer distance to an end, in frames, that a level predicts; neighbours overlap.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def assign_points(
 
 
 def assign_frames(segments: Tensor, modality: Tensor, valid: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
-    """Inside (B, 2, T) and boundary zone (B, 2, T) of each frame, rows audio and visual, as 0 or 1.
+    """Give inside (B, 2, T) and boundary zone (B, 2, T) of each frame, rows audio and visual, as 0 or 1.
 
     A frame is inside when its centre is; it is in the zone when its centre lies within ``BOUNDARY_FRAMES``
     frames of an edge that is not the window's own.

@@ -23,18 +23,17 @@ MISMATCHING_FAMILIES = (
 )  # sound and picture no longer belong together
 MAX_DELAY_FRAMES = 4  # constant recorder offset that training draws, to either side
 
-DrawItem = Callable[[np.random.Generator, float], Item]
+DrawItem = Callable[..., Item]
 Corrupt = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 class BatchSource(Dataset):
-    """Batch ``i`` depends on the seed and on ``i`` alone: no example is seen twice, and a run can resume
-    anywhere.
+    """Batches that depend on the seed and their index alone: none is seen twice, a run resumes anywhere.
 
     Parameters
     ----------
     draw_sound, draw_picture : callable
-        ``(rng, duration_s) -> Item``; ``draw_picture`` may be None where ``picture_share`` is 0.
+        ``(rng, *, duration_s) -> Item``; ``draw_picture`` may be None where ``picture_share`` is 0.
     corrupt : callable
         ``(rng, waveform) -> waveform``, applied to the whole item after the edit.
     inputs : mapping
@@ -44,8 +43,8 @@ class BatchSource(Dataset):
     drop_sound : float [0, 1]
         Share of those that come without their sound.
     window_frames : sequence of int
-        Lengths of windows, 160 + 120 k frames. A batch of sound draws one; a longer one makes a smaller batch. A
-        batch with a picture takes the shortest: talking-face clips are short.
+        Lengths of windows, 160 + 120 k frames. A batch of sound draws one; a longer one makes a smaller
+        batch. A batch with a picture takes the shortest: talking-face clips are short.
     batch_size, picture_batch_size : int
         Windows a batch, at the shortest length.
     n_batches, seed : int
@@ -93,7 +92,7 @@ class BatchSource(Dataset):
         """Make a batch without picture."""
         n_frames = self.window_frames[int(rng.integers(len(self.window_frames)))]
         batch_size = max(1, self.batch_size * self.window_frames[0] // n_frames)
-        items = [self.draw_sound(rng, n_frames / RATE) for _ in range(batch_size)]
+        items = [self.draw_sound(rng, duration_s=n_frames / RATE) for _ in range(batch_size)]
         waves = [self.corrupt(rng, item.waveform[0]) for item in items]
         waveform, mask = stack_sound(waves, n_frames)
         rows = [segments_in_frames(item.audio, item.visual) for item in items]
@@ -101,7 +100,7 @@ class BatchSource(Dataset):
 
     def _picture_batch(self, rng: np.random.Generator) -> TrainingBatch:
         length = self.window_frames[0]
-        items = [self.draw_picture(rng, length / RATE) for _ in range(self.picture_batch_size)]
+        items = [self.draw_picture(rng, duration_s=length / RATE) for _ in range(self.picture_batch_size)]
         delays = [
             int(rng.integers(-MAX_DELAY_FRAMES, MAX_DELAY_FRAMES + 1)) if rng.random() < 0.5 else 0
             for _ in items
@@ -111,8 +110,9 @@ class BatchSource(Dataset):
         seen = torch.zeros(len(items), length, dtype=torch.bool)
         for row, (item, delay) in enumerate(zip(items, delays, strict=True)):
             waves.append(self.corrupt(rng, _delay(item.waveform[0], delay * SAMPLES_PER_FRAME)))
-            rows.append(segments_in_frames(item.audio, item.visual, audio_delay=delay))
-            n_frames = min(len(item.mouth), length)
+            extent = len(item.mouth)
+            rows.append(segments_in_frames(item.audio, item.visual, audio_delay=delay, n_frames=extent))
+            n_frames = min(extent, length)
             mouths[row, :n_frames] = torch.from_numpy(vary_crops(rng, item.mouth[:n_frames]))
             seen[row, :n_frames] = torch.from_numpy(item.present[:n_frames])
             if item.family in MISMATCHING_FAMILIES:
@@ -168,7 +168,7 @@ class BatchSource(Dataset):
 
 
 def stack_sound(waves: Sequence[np.ndarray], n_frames: int) -> tuple[Tensor, Tensor]:
-    """Waveforms (B, N), filled up by repetition as in inference, and the mask (B, T) of what is real."""
+    """Stack waveforms to (B, N), filled up by repetition as in inference; mask (B, T) of what is real."""
     n_samples = n_frames * SAMPLES_PER_FRAME
     stacked = torch.zeros(len(waves), n_samples)
     mask = torch.zeros(len(waves), n_frames, dtype=torch.bool)
@@ -180,16 +180,24 @@ def stack_sound(waves: Sequence[np.ndarray], n_frames: int) -> tuple[Tensor, Ten
 
 
 def _delay(wave: np.ndarray, n_samples: int) -> np.ndarray:
-    """Move sound to ``n_samples`` later (earlier if negative); the hole is a mirror image, so nothing joins."""
+    """Move sound ``n_samples`` later (earlier if negative); the hole is a mirror image, so nothing joins."""
     if n_samples >= 0:
         return np.pad(wave, (n_samples, 0), mode="reflect")[: len(wave)]
     return np.pad(wave, (0, -n_samples), mode="reflect")[-len(wave) :]
 
 
 def segments_in_frames(
-    audio: Timeline, visual: Timeline, *, audio_delay: int = 0
+    audio: Timeline, visual: Timeline, *, audio_delay: int = 0, n_frames: float = float("inf")
 ) -> list[tuple[float, float, bool, bool]]:
-    """(start, end, audio, visual) in frames; a span that both streams share is one segment."""
+    """Give (start, end, audio, visual) in frames; a span that both streams share is one segment.
+
+    Sound that is ``audio_delay`` frames late takes its truth along; what then lies outside of the recording's
+    ``n_frames`` is cut off, and a rest of one frame or less is left out.
+    """
     heard = {(s.start * RATE + audio_delay, s.end * RATE + audio_delay) for s in audio.segments}
     seen = {(s.start * RATE, s.end * RATE) for s in visual.segments}
-    return [(max(s, 0.0), e, (s, e) in heard, (s, e) in seen) for s, e in sorted(heard | seen) if e > 1]
+    return [
+        (max(s, 0.0), min(e, n_frames), (s, e) in heard, (s, e) in seen)
+        for s, e in sorted(heard | seen)
+        if min(e, n_frames) - max(s, 0.0) > 1
+    ]

@@ -36,7 +36,10 @@ class DevelopmentSet:
     def build(
         cls, settings: Mapping, decoding: Mapping, inputs: Mapping, *, media: tuple[str, ...], cache: Path
     ) -> "DevelopmentSet":
-        """Make ``development_items`` windows of each condition from identities with ``use: dev``."""
+        """Make batches of each condition from identities with ``use: dev``.
+
+        There are as many batches as ``development_items`` windows of the shortest length need.
+        """
         pool = SpeechPool.build(media, use="dev", cache=cache)
         draw_picture = picture_items(settings, media, use="dev", cache=cache)
         n_batches = -(-settings["development_items"] // settings["batch_size"])
@@ -47,7 +50,7 @@ class DevelopmentSet:
             source = BatchSource(
                 draw_sound=sound_items(settings, pool),
                 draw_picture=draw_picture,
-                corrupt=partial(corrupt, telephone_share=telephone_share),
+                corrupt=partial(corrupt, telephone_share=telephone_share, pool=pool),
                 inputs=inputs,
                 picture_share=1.0 if name == "picture" else 0.0,
                 drop_sound=0.0,
@@ -61,7 +64,7 @@ class DevelopmentSet:
         return cls(conditions, Selection.from_mapping(decoding))
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """AP@0.5, AP@0.75, recording AUC and frame AUC of each condition, one window an item."""
+        """Give AP@0.5, AP@0.75, recording AUC and frame AUC of each condition, one window an item."""
         return {
             f"{name} {key}": round(value, 4)
             for name, batches in self.conditions.items()
@@ -80,7 +83,8 @@ class DevelopmentSet:
             either = outputs.inside_logits.amax(1).sigmoid()  # (B, T)
             for row, found in enumerate(network.proposals(outputs)):
                 name = str(len(references))
-                found = Proposals(found.segments.double(), found.scores, found.modality)  # recording time is float64
+                # Recording time is float64.
+                found = Proposals(found.segments.double(), found.scores, found.modality)
                 kept = select(found, either[row], selection=self.selection)
                 proposals[name] = [
                     [float(score), float(start), float(end)]

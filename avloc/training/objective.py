@@ -37,7 +37,7 @@ class TrainingBatch:
     families: tuple[str, ...]
 
     def to(self, device: torch.device) -> "TrainingBatch":
-        """Batch with its tensors on ``device``."""
+        """Move its tensors to ``device``."""
 
         def move(value: object) -> object:
             if isinstance(value, Tensor):
@@ -81,7 +81,7 @@ class Objective(BaseModel):
         self.contrast_sharpness = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, batch: TrainingBatch, mode: str = "loss") -> dict[str, Tensor] | LocalizerOutputs:
-        """Losses by name (``mode="loss"``) or the network's outputs (``mode="tensor"``)."""
+        """Give losses by name (``mode="loss"``) or the network's outputs (``mode="tensor"``)."""
         outputs = self.network(
             audio=batch.audio, audio_mask=batch.audio_mask, visual=batch.visual, visual_mask=batch.visual_mask
         )
@@ -98,7 +98,7 @@ class Objective(BaseModel):
         return {f"loss_{name}": value * getattr(self.weights, name) for name, value in terms.items()}
 
     def train_step(self, data: TrainingBatch, optim_wrapper: object) -> dict[str, Tensor]:
-        """One update; mmengine calls it."""
+        """Update once; mmengine calls it."""
         with optim_wrapper.optim_context(self):
             losses = self(data.to(self.contrast_sharpness.device))
         total, logged = self.parse_losses(losses)

@@ -1,5 +1,4 @@
-"""Where training batches come from: pools of one use, corruptions, and the constants of the recogniser's
-stem."""
+"""Where training batches come from: pools of one use, corruptions, constants of the recogniser's stem."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,49 +9,40 @@ import torch
 
 from avloc.corruptions.audio import augment, telephone
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.datasets.talking_faces import TalkingFaces
 from avloc.synth.compose import draw_item
+from avloc.synth.compose_picture import draw_picture_item
 from avloc.training.batches import BatchSource, DrawItem
 
 STANDARDISING_BATCHES = 24
 
 
-def corrupt(rng: np.random.Generator, waveform: np.ndarray, *, telephone_share: float) -> np.ndarray:
-    """Give a whole item (N,) the sound of some recording chain: a telephone's in ``telephone_share`` of all."""
+def corrupt(
+    rng: np.random.Generator, waveform: np.ndarray, *, telephone_share: float, pool: SpeechPool
+) -> np.ndarray:
+    """Give an item (N,) the sound of some recording chain: a telephone's in ``telephone_share`` of all.
+
+    Babble behind the others comes from ``pool``, which must be of the item's own use.
+    """
     if rng.random() < telephone_share:
         return telephone(rng, waveform)
-    return augment(rng, waveform, 16000)
+    return augment(rng, waveform, 16000, pool=pool)
 
 
 def sound_items(settings: Mapping, pool: SpeechPool) -> DrawItem:
-    """Items without a picture, drawn as the configuration says."""
-    return partial(_draw_sound, pool, dict(settings["sound"]), settings["genuine_share"])
-
-
-def _draw_sound(
-    pool: SpeechPool,
-    mixture: Mapping[str, float],
-    genuine_share: float,
-    rng: np.random.Generator,
-    duration_s: float,
-) -> object:
-    return draw_item(rng, pool, mixture=mixture, genuine_share=genuine_share, duration_s=duration_s)
+    """Give what draws items without a picture, as the configuration says."""
+    mixture, share = dict(settings["sound"]), settings["genuine_share"]
+    return partial(draw_item, pool=pool, mixture=mixture, genuine_share=share)
 
 
 def picture_items(settings: Mapping, media: tuple[str, ...], *, use: str, cache: Path) -> DrawItem | None:
-    """Items with a picture, or None where the configuration trains on sound alone."""
+    """Give what draws items with a picture, or None where the configuration trains on sound alone."""
     if settings["picture_share"] == 0:
         return None
-    from avloc.datasets.talking_faces import TalkingFaces
-    from avloc.synth.compose_picture import draw_picture_item
-
     faces = TalkingFaces.build(media, use=use, cache=cache)
     pool = SpeechPool.build(media, use=use, cache=cache)
     mixture, share = dict(settings["picture"]), settings["genuine_share"]
-    return partial(_draw_picture, draw_picture_item, faces, pool, mixture, share)
-
-
-def _draw_picture(draw, faces, pool, mixture, genuine_share, rng, duration_s) -> object:  # noqa: ANN001
-    return draw(rng, faces, pool, mixture=mixture, genuine_share=genuine_share, duration_s=duration_s)
+    return partial(draw_picture_item, faces=faces, pool=pool, mixture=mixture, genuine_share=share)
 
 
 def build_source(
@@ -63,12 +53,31 @@ def build_source(
     cache: Path,
     first: int,
 ) -> BatchSource:
-    """Batches of the training split, from batch ``first`` on."""
+    """Make the batches of the training split, from batch ``first`` on.
+
+    Parameters
+    ----------
+    settings : mapping
+        The ``train`` key of a configuration.
+    inputs : mapping
+        The network's inputs by stream.
+    media : tuple of str
+        ``manifest.json`` files; only entries with ``use: train`` that may train shipped weights are read.
+    cache : Path
+        Folder for what is decoded.
+    first : int
+        Batches before it are None.
+
+    Raises
+    ------
+    AnnotationError
+        If a manifest is wrong or holds nothing of the training split.
+    """
     pool = SpeechPool.build(media, use="train", cache=cache)
     return BatchSource(
         draw_sound=sound_items(settings, pool),
         draw_picture=picture_items(settings, media, use="train", cache=cache),
-        corrupt=partial(corrupt, telephone_share=settings["telephone_share"]),
+        corrupt=partial(corrupt, telephone_share=settings["telephone_share"], pool=pool),
         inputs=inputs,
         picture_share=settings["picture_share"],
         drop_sound=settings["drop_sound"],

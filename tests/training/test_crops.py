@@ -1,0 +1,53 @@
+import cv2
+import numpy as np
+import pytest
+
+from avloc.training.crops import vary_crops
+
+
+def make_clip(n_frames: int = 5) -> np.ndarray:
+    """One smooth picture, repeated."""
+    picture = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 256, (96, 96)).astype(np.uint8), (0, 0), 4
+    )
+    picture = cv2.normalize(picture, None, 30, 220, cv2.NORM_MINMAX)
+    return np.repeat(picture[None], n_frames, axis=0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_clip_is_varied_the_same_way_in_every_frame(seed):
+    clip = make_clip()
+    varied = vary_crops(np.random.default_rng(seed), clip).astype(float)
+    assert varied.shape == clip.shape and varied.min() >= 0 and varied.max() <= 255
+    # Noise of at most 6 gray values differs from frame to frame, nothing else.
+    assert np.abs(varied - varied[0]).mean() < 8
+    assert np.abs(varied[0] - clip[0]).mean() > 3
+
+
+def test_the_same_state_gives_the_same_crops_and_the_input_is_not_touched():
+    clip = make_clip()
+    before = clip.copy()
+    first, second = (vary_crops(np.random.default_rng(1), clip) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(clip, before)
+    assert first.dtype == np.uint8 and not np.array_equal(first, vary_crops(np.random.default_rng(2), clip))
+
+
+def test_the_picture_stays_recognisable_and_is_mirrored_half_of_the_time():
+    clip = make_clip(1)
+    mirrored = []
+    for seed in range(60):
+        varied = vary_crops(np.random.default_rng(seed), clip)[0]
+        middle = varied[24:72, 24:72].astype(np.float32)
+        # A correlation over small moves; scale and angle are left to it.
+        found = [
+            cv2.matchTemplate(picture.astype(np.float32), middle, cv2.TM_CCOEFF_NORMED).max()
+            for picture in (clip[0], clip[0][:, ::-1])
+        ]
+        assert max(found) > 0.5
+        mirrored.append(found[1] > found[0])
+    assert 18 <= sum(mirrored) <= 42
+
+
+def test_an_empty_clip_stays_empty():
+    assert vary_crops(np.random.default_rng(0), np.zeros((0, 96, 96), np.uint8)).shape == (0, 96, 96)
