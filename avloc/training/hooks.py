@@ -1,6 +1,7 @@
 """Hooks of the Runner: checkpoints without pickled code, and figures on development items while training."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmengine.registry import HOOKS
 
 
 def _plain(value: object) -> object:
-    """Numbers, text and tensors instead of numpy objects and classes."""
+    """Make numbers, text and tensors of numpy objects and classes."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -76,7 +77,9 @@ class DevelopmentHook(Hook):
         with torch.inference_mode():
             figures = self.measure(averaged.network)
         averaged.train(was_training)
-        line = json.dumps({"iteration": runner.iter + 1, **figures})
+        # What cannot be told, as an AUC of genuine items alone, is null: NaN is no JSON.
+        known = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+        line = json.dumps({"iteration": runner.iter + 1, **known}, allow_nan=False)
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
         runner.logger.info(f"development {line}")
