@@ -96,7 +96,7 @@ def _entry(row: dict, path: Path, number: int) -> Entry:
 
 
 def _licence(row: dict) -> str:
-    """Name the material with its licence in brackets, the repository's where the material has none of its own."""
+    """Name the material with its licence in brackets; the repository's where it has none of its own."""
     material, repository = row["licence_material"], row.get("licence_repository")
     return material if "(" in material or not repository else f"{material} ({repository})"
 
