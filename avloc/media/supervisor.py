@@ -153,7 +153,7 @@ class Supervisor:
             bufsize=0,
         )
         _widen(self._process.stdout.fileno())
-        message = self._receive(path, self._grace_s)
+        message = self._receive(path, GRACE_S)  # a busy machine may take its time to start a process
         if message.kind != "ready":
             raise UnreadableMediaError(
                 path, f"the decoding child began with {message.kind!r}", reason="internal_error"
