@@ -4,6 +4,7 @@ import logging
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from mmengine.hooks import EMAHook
@@ -12,7 +13,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
 from avloc.config import load_config
-from avloc.errors import CheckpointError
+from avloc.errors import CheckpointError, ConfigError
+from avloc.features.audio import PIECE_FRAMES, PIECE_HOP
 from avloc.models.hierarchical import build_network
 from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
@@ -70,12 +72,14 @@ def train(
     settings = cfg["train"]
     folder = Path(work_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings["seed"])  # the first weights belong to the seed, as all that follows does
     network = build_network(cfg["model"])
+    _check(settings, network)
     _start_from(network, recogniser=recogniser, init=init)
     checkpoint = find_latest_checkpoint(str(folder)) if resume else None
     if resume and checkpoint is None:
         raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
-    first = _iteration_of(checkpoint)
+    first = _iteration_of(checkpoint, network)
     source = build_source(settings, network.inputs, media=media, cache=folder / "cache", first=first)
     if init is None and checkpoint is None:
         standardise_recogniser(network, source)
@@ -87,6 +91,21 @@ def train(
     runner = _assemble(objective, source, settings, folder, development, checkpoint)
     runner.train()
     return _write_weights(runner, cfg, folder, config)
+
+
+def _check(settings: Mapping, network: torch.nn.Module) -> None:
+    """Refuse settings that would fail, or train something else, only after the media have been decoded."""
+    if not 0 < settings["warmup"] < settings["iterations"]:
+        got = f"{settings['warmup']} and {settings['iterations']}"
+        raise ConfigError(f"train.warmup must be above 0 and below train.iterations, got {got}")
+    if any(n < PIECE_FRAMES or (n - PIECE_FRAMES) % PIECE_HOP for n in settings["window_frames"]):
+        got = settings["window_frames"]
+        raise ConfigError(f"train.window_frames must be {PIECE_FRAMES} + {PIECE_HOP} k, got {got}")
+    if network.audio_encoder is None:
+        raise ConfigError("training needs a network with an audio encoder, got model.audio_encoder=None")
+    if settings["picture_share"] > 0 and network.visual_encoder is None:
+        got = settings["picture_share"]
+        raise ConfigError(f"without a visual encoder train.picture_share must be 0, got {got}")
 
 
 def _start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> None:
@@ -101,7 +120,7 @@ def _start_from(network: torch.nn.Module, *, recogniser: str | None, init: str |
 
 
 def _read_recogniser(path: str) -> dict[str, torch.Tensor]:
-    """Whisper's published encoder; OpenAI's files are archives, CTranslate2's are not."""
+    """Read Whisper's published encoder; OpenAI's files are archives, CTranslate2's are not."""
     return read_whisper_openai(path) if zipfile.is_zipfile(path) else read_whisper_ctranslate2(path)
 
 
@@ -111,14 +130,31 @@ def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:
         return
     recogniser = network.audio_encoder.recogniser
     recogniser.requires_grad_(False)
-    for block in list(recogniser.blocks)[len(recogniser.blocks) - trainable_layers :]:
+    n_frozen = max(0, len(recogniser.blocks) - trainable_layers)
+    for block in list(recogniser.blocks)[n_frozen:]:
         block.requires_grad_(True)
 
 
-def _iteration_of(checkpoint: str | None) -> int:
+def _iteration_of(checkpoint: str | None, network: torch.nn.Module) -> int:
+    """Tell how many batches a checkpoint was trained on; it must be of this network."""
     if checkpoint is None:
         return 0
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["meta"]["iter"])
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = {key: tuple(value.shape) for key, value in stored["state_dict"].items()}
+        first = int(stored["meta"]["iter"])
+    except (OSError, EOFError, RuntimeError, LookupError, UnpicklingError) as error:
+        raise CheckpointError(
+            f"{checkpoint!r}: expected a checkpoint of a training, got {error!r}"
+        ) from error
+    expected = {f"network.{key}": tuple(value.shape) for key, value in network.state_dict().items()}
+    other = sorted(key for key, shape in expected.items() if shapes.get(key) != shape)
+    if other:
+        raise CheckpointError(
+            f"{checkpoint!r}: {other[0]!r} must have shape {expected[other[0]]}, got {shapes.get(other[0])}; "
+            "resume with the configuration that the training began with"
+        )
+    return first
 
 
 def _optimizer(objective: Objective, settings: Mapping) -> OptimWrapper:

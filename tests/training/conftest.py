@@ -161,9 +161,14 @@ def settings(config: dict) -> dict:
     return copy.deepcopy(config["train"])
 
 
-@pytest.fixture
-def overrides() -> dict:
+@pytest.fixture(scope="session")
+def small_overrides() -> dict:
     return dict(OVERRIDES)
+
+
+@pytest.fixture
+def overrides(small_overrides: dict) -> dict:
+    return dict(small_overrides)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,217 @@
+"""A whole training, small: what it writes, that it can be resumed, and what it refuses."""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import avloc.training.sources as sources
+from avloc.errors import AnnotationError, CheckpointError, ConfigError
+from avloc.models.weights.store import load_weights, read_header
+from avloc.training.runner import _freeze, train
+
+
+@contextmanager
+def numbers_kept() -> Iterator[None]:
+    """Training seeds all generators; tests after it must not notice."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is what is guarded
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sources, "STANDARDISING_BATCHES", 1)
+            # What is dropped depends on how often numbers were drawn, which a resumed run cannot know.
+            patch.setattr(nn.Dropout, "forward", lambda self, x: x)
+            yield
+    finally:
+        torch.set_num_threads(n_threads)
+        np.random.set_state(numpy_state)  # noqa: NPY002 - it is what is guarded
+        random.setstate(python_state)
+
+
+def run(corpus, folder: Path, overrides: dict, **options) -> Path:
+    corpus.fill(folder / "cache")
+    with numbers_kept():
+        return train("default", media=corpus.media, work_dir=str(folder), overrides=overrides, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus, small_overrides, tmp_path_factory) -> Path:
+    """Folder of a finished run of four iterations with sound and pictures."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(corpus, folder, small_overrides | {"train.picture_share": 0.5})
+    return folder
+
+
+def test_the_weights_load_and_differ_from_the_first(trained, config):
+    path = trained / "weights.safetensors"
+    network, card, _ = load_weights(path)
+    stored, _ = read_header(path)
+    assert stored["model"] == config["model"] and stored["train"]["picture_share"] == 0.5
+    assert set(card.threshold_sources.values()) == {"unmeasured"}
+    assert not network.training and float(network.audio_encoder.state_mean.abs().max()) > 0
+    # Layer scales begin at 0.1 in every block.
+    assert any(float((p - 0.1).abs().max()) > 1e-5 for n, p in network.named_parameters() if "scale" in n)
+
+
+def test_the_written_weights_are_the_averaged_ones_of_the_last_checkpoint(trained):
+    checkpoint = torch.load(trained / "iter_4.pth", weights_only=True)
+    for key, value in load_file(trained / "weights.safetensors").items():
+        kept = checkpoint["state_dict"][f"network.{key}"]
+        torch.testing.assert_close(value, kept.to(value.dtype), rtol=0, atol=0)
+    moved = checkpoint["ema_state_dict"]["module.network.recording_head.out.weight"]
+    assert not torch.equal(moved, checkpoint["state_dict"]["network.recording_head.out.weight"])
+
+
+def test_the_recogniser_is_frozen(trained):
+    """Its published weights stay what they were: the averaged and the newest ones are the same."""
+    checkpoint = torch.load(trained / "iter_4.pth", weights_only=True)
+    for key, value in checkpoint["state_dict"].items():
+        if ".recogniser." in key:
+            assert torch.equal(value, checkpoint["ema_state_dict"][f"module.{key}"])
+
+
+def test_checkpoints_hold_no_code(trained):
+    files = sorted(trained.glob("*.pth"))
+    assert [file.name for file in files] == ["iter_2.pth", "iter_4.pth"]
+    for file in files:
+        assert torch.serialization.get_unsafe_globals_in_checkpoint(file) == []
+
+
+def test_development_figures_are_written_while_training(trained):
+    lines = (trained / "development.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["iteration"] for row in rows] == [2, 4]
+    wanted = {f"{name} AP@0.5" for name in ("wide", "telephone", "picture")}
+    assert wanted <= set(rows[0]) and all(v is None or 0 <= v <= 1 for v in list(rows[0].values())[1:])
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(trained, corpus, overrides, tmp_path):
+    folder = tmp_path / "resumed"
+    folder.mkdir()
+    shutil.copy(trained / "iter_2.pth", folder)
+    (folder / "last_checkpoint").write_text(str(folder / "iter_2.pth"))
+    path = run(corpus, folder, overrides | {"train.picture_share": 0.5}, resume=True)
+    rows = [json.loads(line) for line in (folder / "development.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == [4]  # it went on after the second batch
+    again, whole = load_file(path), load_file(trained / "weights.safetensors")
+    for key, value in whole.items():
+        # float16 is stored, and Adam divides by tiny numbers at the start.
+        torch.testing.assert_close(again[key].float(), value.float(), rtol=1e-3, atol=1e-4)
+    last, first = (torch.load(f / "iter_4.pth", weights_only=True) for f in (folder, trained))
+    assert last["meta"]["iter"] == first["meta"]["iter"] == 4
+    rates = [[g["lr"] for g in c["optimizer"]["param_groups"]] for c in (last, first)]
+    assert rates[0] == pytest.approx(rates[1])
+
+
+def test_a_finished_run_is_not_trained_further(trained, corpus, overrides, tmp_path):
+    shutil.copy(trained / "iter_4.pth", tmp_path)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))
+    path = run(corpus, tmp_path, overrides | {"train.picture_share": 0.5}, resume=True)
+    assert path.read_bytes() == (trained / "weights.safetensors").read_bytes()
+
+
+def test_the_seed_alone_decides_and_init_starts_from_given_weights(trained, corpus, overrides, tmp_path):
+    settings = overrides | {"train.iterations": 2, "train.learning_rate": 0.0}
+    torch.manual_seed(1)
+    first = load_file(run(corpus, tmp_path / "a", settings))
+    torch.manual_seed(2)
+    second = load_file(run(corpus, tmp_path / "b", settings))
+    other = load_file(run(corpus, tmp_path / "c", settings | {"train.seed": 5}))
+    key = "recording_head.hidden.weight"
+    assert torch.equal(first[key], second[key]) and not torch.equal(first[key], other[key])
+    given = load_file(trained / "weights.safetensors")
+    started = load_file(run(corpus, tmp_path / "d", settings, init=str(trained / "weights.safetensors")))
+    for name, value in given.items():
+        if "norm" not in name or "weight" in name:  # running statistics move without any learning
+            torch.testing.assert_close(started[name], value, rtol=0, atol=0)
+    assert not torch.equal(first[key], given[key])
+
+
+def test_init_takes_what_fits_and_leaves_the_rest_fresh(trained, corpus, overrides, tmp_path):
+    settings = overrides | {"train.iterations": 2, "train.learning_rate": 0.0, "model.pyramid.n_levels": 2}
+    path = run(corpus, tmp_path, settings, init=str(trained / "weights.safetensors"))
+    started, given = load_file(path), load_file(trained / "weights.safetensors")
+    assert started["point_head.level_scale"].shape == (2,) and given["point_head.level_scale"].shape == (3,)
+    torch.testing.assert_close(started["fuse_audio.weight"], given["fuse_audio.weight"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("n_trainable, frozen", [(0, [True] * 3), (1, [True, True, False]), (5, [False] * 3)])
+def test_the_last_blocks_of_the_recogniser_may_be_trained(network, n_trainable, frozen):
+    recogniser = network.audio_encoder.recogniser
+    recogniser.blocks = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+    _freeze(network, n_trainable)
+    assert [not block.weight.requires_grad for block in recogniser.blocks] == frozen
+    assert not recogniser.conv1.weight.requires_grad and network.audio_encoder.layer_mix.requires_grad
+
+
+def test_there_must_be_a_checkpoint_to_resume(corpus, overrides, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint to resume"):
+        run(corpus, tmp_path, overrides, resume=True)
+
+
+def test_a_checkpoint_of_another_network_is_refused(trained, corpus, overrides, tmp_path):
+    shutil.copy(trained / "iter_2.pth", tmp_path)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
+    with pytest.raises(CheckpointError, match="must have shape .* resume with the configuration"):
+        run(corpus, tmp_path, overrides | {"model.pyramid.channels": 8}, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive at all", None])
+def test_a_broken_checkpoint_is_refused(corpus, overrides, tmp_path, content):
+    path = tmp_path / "iter_2.pth"
+    if content is not None:
+        path.write_bytes(content)
+    (tmp_path / "last_checkpoint").write_text(str(path))
+    with pytest.raises(CheckpointError, match="iter_2.pth"):
+        run(corpus, tmp_path, overrides, resume=True)
+
+
+@pytest.mark.parametrize("option", ["init", "recogniser"])
+def test_a_wrong_weights_file_is_refused(corpus, overrides, tmp_path, option):
+    path = tmp_path / "wrong.bin"
+    path.write_bytes(b"neither safetensors nor an archive")
+    with pytest.raises(CheckpointError, match="wrong.bin"):
+        run(corpus, tmp_path, overrides, **{option: str(path)})
+    with pytest.raises(CheckpointError, match="missing.bin"):
+        run(corpus, tmp_path, overrides, **{option: str(tmp_path / "missing.bin")})
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"train.iteratoins": 3}, "did you mean 'iterations'"),
+        ({"train.warmup": 4}, "below train.iterations, got 4 and 4"),
+        ({"train.warmup": 0}, "above 0"),
+        ({"train.window_frames": [200]}, "160 \\+ 120 k"),
+        ({"model.audio_encoder": None}, "audio encoder"),
+        ({"model.visual_encoder": None, "train.picture_share": 0.5}, "picture_share"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_decoded(
+    corpus, overrides, tmp_path, wrong, message
+):
+    kept = {key: value for key, value in overrides.items() if not any(key.startswith(f"{w}.") for w in wrong)}
+    with pytest.raises(ConfigError, match=message):
+        run(corpus, tmp_path, kept | wrong)
+    assert not list((tmp_path / "cache").glob("speech-*"))
+
+
+def test_a_missing_manifest_is_named(overrides, tmp_path):
+    with numbers_kept(), pytest.raises(AnnotationError, match="nowhere.json"):
+        train("default", media=("nowhere.json",), work_dir=str(tmp_path), overrides=overrides)
+
+
+def test_sound_alone_can_be_trained_without_a_visual_branch(corpus, overrides, tmp_path):
+    kept = {key: value for key, value in overrides.items() if "visual_encoder" not in key}
+    path = run(corpus, tmp_path, kept | {"model.visual_encoder": None, "train.iterations": 2})
+    network, _, _ = load_weights(path)
+    assert network.visual_encoder is None and set(network.inputs) == {"audio"}
