@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import avloc.training.runner as runner
 import avloc.training.sources as sources
 from avloc.errors import AnnotationError, CheckpointError, ConfigError
 from avloc.models.hierarchical import build_network
@@ -95,7 +96,11 @@ def test_development_figures_are_written_while_training(trained):
     assert wanted <= set(rows[0]) and all(v is None or 0 <= v <= 1 for v in list(rows[0].values())[1:])
 
 
-def test_a_resumed_run_ends_where_an_uninterrupted_one_does(trained, corpus, overrides, tmp_path):
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    trained, corpus, overrides, tmp_path, monkeypatch
+):
+    built, original = [], runner.build_source
+    monkeypatch.setattr(runner, "build_source", lambda *a, **k: built.append(original(*a, **k)) or built[-1])
     folder = tmp_path / "resumed"
     folder.mkdir()
     shutil.copy(trained / "iter_2.pth", folder)
@@ -103,6 +108,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(trained, corpus, ove
     path = run(corpus, folder, overrides | {"train.picture_share": 0.5}, resume=True)
     rows = [json.loads(line) for line in (folder / "development.jsonl").read_text().splitlines()]
     assert [row["iteration"] for row in rows] == [4]  # it went on after the second batch
+    assert built[0].first == 2  # what was trained on is not made again
     again, whole = load_file(path), load_file(trained / "weights.safetensors")
     for key, value in whole.items():
         # float16 is stored, and Adam divides by tiny numbers at the start.
