@@ -77,7 +77,7 @@ def _bandwidths_hz(waveform: Tensor, audio_mask: Tensor | None) -> Tensor:
     found = []
     for row in range(waveform.shape[0]):
         samples = waveform[row]
-        if audio_mask is not None:
+        if audio_mask is not None and not bool(audio_mask[row].all()):
             samples = samples[audio_mask[row].repeat_interleave(SAMPLES_PER_FRAME)]
         found.append(measure_bandwidth(samples.detach().cpu().numpy(), SAMPLE_RATE))
     return torch.tensor(found, dtype=torch.float32, device=waveform.device)

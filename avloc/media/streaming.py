@@ -63,7 +63,7 @@ class Streaming:
         self._n_file_bytes = max(1, container.size)
         self._n_decoded_bytes = dict.fromkeys(tracks, 0)
         self._last_duration: Fraction | None = None
-        self._end = dict.fromkeys(tracks, Fraction(0))
+        self._end = dict.fromkeys(tracks, 0)  # in the time base of the stream
         self._n_errors = 0
         self._n_corrupt = 0
         self._notes: list[str] = []
@@ -120,10 +120,10 @@ class Streaming:
         time = None
         if frame.pts is not None:
             time = timestamp_to_seconds(frame.pts, frame.time_base) - self._zero
-            length = Fraction(frame.duration or 0) * Fraction(frame.time_base)
-            self._end[index] = max(self._end[index], time + length)
+            duration = frame.duration or 0
+            self._end[index] = max(self._end[index], frame.pts + duration)
             if track.is_picture:
-                self._last_duration = length or None
+                self._last_duration = timestamp_to_seconds(duration, frame.time_base) or None
         yield from track.push(frame, time)
 
     def _find_excess(self, index: int, frame: Any) -> str | None:
@@ -189,7 +189,7 @@ class Streaming:
         for index, end in self._end.items():
             stream = self._container.streams[index]
             if index in self._tracks and stream.duration:
-                start = (stream.start_time or 0) * stream.time_base - self._zero
-                if start + stream.duration * stream.time_base - end > CUT_S:
+                missing = (stream.start_time or 0) + stream.duration - end
+                if missing * stream.time_base > CUT_S:
                     return True
         return False

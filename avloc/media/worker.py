@@ -121,7 +121,8 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
 
 def _make_resampler(rate: int) -> av.AudioResampler:
     # without a layout: with one, the two parties of a call would be mixed
-    return av.AudioResampler(format="fltp", rate=rate)
+    # frame_size: a codec's frames may be a hundredth of a second long, and each costs the same to place
+    return av.AudioResampler(format="fltp", rate=rate, frame_size=rate // 4)
 
 
 def _make_picture(clock: FrameClock, fields: Mapping[str, Any]) -> PictureTrack | ColourTrack:

@@ -70,13 +70,29 @@ class LogSpectraStem(nn.Module):
         """Turn (B, 2, M, 4T) log spectra and band mask into (B, C, T)."""
         # Channels last halves the time on a CPU, without gradients; with them it is no faster.
         x = spectra if self.training else spectra.contiguous(memory_format=torch.channels_last)
+        whole = bool(mask.all())
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            real = torch.repeat_interleave(mask, x.shape[3] // mask.shape[1], dim=1)
-            x = functional.gelu(norm(conv(x * real[:, None, None].to(x.dtype))))
+            if not whole:
+                real = torch.repeat_interleave(mask, x.shape[3] // mask.shape[1], dim=1)
+                x = x * real[:, None, None].to(x.dtype)
+            x = functional.gelu(norm(conv(x))) if self.training else _fused(x, conv, norm)
         x = masked(self.project(x.flatten(1, 2)), mask)
         for block in self.blocks:
             x = block(x, mask)
         return x
+
+
+def _fused(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """``gelu(norm(conv(x)))`` in evaluation mode, in one pass and a half instead of three.
+
+    These are the largest tensors of the network, and memory is what bounds it on a CPU.
+    """
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight = conv.weight * scale[:, None, None, None]
+    bias = (conv.bias - norm.running_mean) * scale + norm.bias
+    x = functional.conv2d(x, weight, bias, conv.stride, conv.padding)
+    # In the order in which the values lie in memory, or torch takes its slow path.
+    return torch.ops.aten.gelu_(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 @ENCODERS.register_module()
