@@ -174,6 +174,7 @@ def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
         if excess := headers.find_excess(claimed, limits):
             raise Refusal("limit_reached", excess)
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "max_streams": "4096"}
+    options["max_size"] = "32768"  # bytes a packet of WAV; its own choice is small, and each packet costs
     try:
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except MemoryError:
