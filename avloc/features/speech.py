@@ -198,7 +198,7 @@ class _SileroNetwork(nn.Module):
 
 
 def _convolve(x: Tensor, convolution: nn.Conv1d) -> Tensor:
-    """Convolve (B, T, C) over T as one matrix product: with so few frames a row it takes a third of the time."""
+    """Convolve (B, T, C) over T as one matrix product, which is faster where a row has so few frames."""
     (kernel,), (stride,), (padding,) = convolution.kernel_size, convolution.stride, convolution.padding
     frames = functional.pad(x, (0, 0, padding, padding)).unfold(1, kernel, stride).transpose(2, 3)
     weight = convolution.weight.transpose(1, 2).flatten(1)  # (C', kernel * C)
