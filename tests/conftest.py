@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2  # noqa: F401 - its import sets environment variables, which no test is to be blamed for
 import numpy as np
 import pytest
 

@@ -72,14 +72,25 @@ def _weights(name: str) -> dict[str, Any]:
         return {"name": name, "error": str(error)}
 
 
-def _lines(value: Any, indent: str) -> list[str]:
-    """Nested values as indented lines, simple lists on one line each entry."""
+def _lines(value: dict[str, Any], indent: str) -> list[str]:
+    """Nested values as indented lines; a list of numbers on one line, of anything else on one line each."""
     lines = []
     for key, entry in value.items():
-        if isinstance(entry, dict) and entry:
+        if isinstance(entry, dict) and entry and "value" not in entry:
             lines += [f"{indent}{key}", *_lines(entry, indent + "  ")]
-        elif isinstance(entry, list | tuple):
-            lines += [f"{indent}{key}", *(f"{indent}  {item}" for item in entry)] if entry else []
+        elif isinstance(entry, list | tuple) and not all(isinstance(item, float | int) for item in entry):
+            lines += [f"{indent}{key}", *(f"{indent}  {_line(item)}" for item in entry)]
         else:
-            lines.append(f"{indent}{key:<14} {'-' if entry in (None, {}) else entry}")
+            lines.append(f"{indent}{key:<18} {_line(entry)}")
     return lines
+
+
+def _line(entry: Any) -> str:
+    if isinstance(entry, dict) and "value" in entry:  # a figure and its interval
+        rest = {key: value for key, value in entry.items() if key != "value"}
+        return f"{_line(entry['value'])} ({_line(rest)})" if rest else _line(entry["value"])
+    if isinstance(entry, dict):
+        return ", ".join(f"{key} {_line(value)}" for key, value in entry.items()) or "-"
+    if isinstance(entry, list | tuple):
+        return " to ".join(map(str, entry)) if len(entry) == 2 else ", ".join(map(str, entry)) or "-"
+    return "-" if entry is None else str(entry)

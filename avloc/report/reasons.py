@@ -44,8 +44,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Give a longer part of the original recording.",
     ),
     Reason.NO_SPEECH: Explanation(
-        "Less than half a second of speech was found, and no usable face.",
-        "Nothing that avloc judges is in this recording; check that the right file and stream were given.",
+        "Less than half a second of speech was found, too little to judge the sound.",
+        "Rely on the picture alone, if a face was found; else check that the right file and stream were given.",
     ),
     Reason.NO_FACE: Explanation(
         "No face was found in the picture, so the picture was not judged.",
@@ -108,7 +108,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Copy it again; only the part that could be decoded was analysed, if any.",
     ),
     Reason.PARTIAL_COVERAGE: Explanation(
-        "Less than half of each stream that is present could be analysed.",
+        "Less than half of the sound or of the picture, or of both, could be analysed.",
         "See the coverage and the spans: nothing is known about the rest.",
     ),
     Reason.LIMIT_REACHED: Explanation(

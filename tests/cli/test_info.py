@@ -42,8 +42,17 @@ def test_json_tells_versions_kernels_devices_and_the_card(run, card):
 
 def test_text_tells_the_same(run, card):
     out = run("info").out
-    assert f"avloc          {avloc.__version__}\n" in out
-    assert "    audio_wide     0.5\n" in out and "    one face\n" in out
+    told = [line.split() for line in out.splitlines()]
+    assert ["avloc", avloc.__version__] in told and ["audio_wide", "0.5"] in told
+    assert "    one face\n" in out
+
+
+def test_text_tells_a_figure_with_its_interval_and_data_in_one_line_each(run, card):
+    card["data"] = [{"name": "speech", "minutes": 4.5}]
+    card["figures"] = {"AP@0.5": {"value": 0.4, "interval_95": [0.3, 0.5]}, "n": {"value": 7}}
+    told = [line.split() for line in run("info").out.splitlines()]
+    assert ["name", "speech,", "minutes", "4.5"] in told and ["n", "7"] in told
+    assert ["AP@0.5", "0.4", "(interval_95", "0.3", "to", "0.5)"] in told
 
 
 def test_weights_that_do_not_load_are_shown_as_such(run):
