@@ -45,7 +45,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.NO_SPEECH: Explanation(
         "Less than half a second of speech was found, too little to judge the sound.",
-        "Rely on the picture alone, if a face was found; else check that the right file and stream were given.",
+        "Rely on the picture alone, if a face was found; else check that the right file was given.",
     ),
     Reason.NO_FACE: Explanation(
         "No face was found in the picture, so the picture was not judged.",
