@@ -5,7 +5,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2  # noqa: F401 - its import sets environment variables, which no test is to be blamed for
+import cv2  # noqa: F401 - the import sets environment variables, which no test is to be blamed for
+import mmengine  # noqa: F401 - the import draws random numbers, the same
 import numpy as np
 import pytest
 
