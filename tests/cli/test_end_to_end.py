@@ -8,31 +8,11 @@ from pathlib import Path
 import jsonschema
 import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import numpy as np
-import pytest
 
 from avloc.cli import localize
-from avloc.errors import CheckpointError
 from avloc.report.schema import json_schema
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "talking_head.mp4"
-
-
-@pytest.fixture(scope="module")
-def weights():
-    """Skip where the default weights are not built in; they load anew for each run of the command."""
-    from avloc.models.weights.locate import find_weights
-
-    try:
-        return find_weights("default")
-    except CheckpointError as error:
-        pytest.skip(f"needs the default weights: {error}")
-
-
-@pytest.fixture
-def demo(weights) -> Path:
-    if not DEMO.exists():
-        pytest.skip("needs demo/talking_head.mp4")
-    return DEMO
 
 
 def speechless_wav(path: Path, seconds: float) -> Path:
@@ -45,8 +25,8 @@ def speechless_wav(path: Path, seconds: float) -> Path:
     return path
 
 
-def test_the_demo_recording_is_analysed_whole(run, demo):
-    code, out, _ = run("localize", demo, "--device", "cpu", "--min-score", "0", "--curves", "--threads", "1")
+def test_the_demo_recording_is_analysed_whole(run):
+    code, out, _ = run("localize", DEMO, "--device", "cpu", "--min-score", "0", "--curves", "--threads", "1")
     document = json.loads(out)
     assert code == 0 and document["status"] == "analysed"
     jsonschema.validate(document, json_schema())
@@ -57,8 +37,8 @@ def test_the_demo_recording_is_analysed_whole(run, demo):
         assert 0 <= segment["start_s"] < segment["end_s"] <= document["analysed"]["duration_s"] + 1e-6
 
 
-def test_a_reproducible_run_gives_the_same_bytes(run, demo):
-    arguments = ("localize", demo, "--device", "cpu", "--reproducible", "--min-score", "0")
+def test_a_reproducible_run_gives_the_same_bytes(run):
+    arguments = ("localize", DEMO, "--device", "cpu", "--reproducible", "--min-score", "0")
     assert run(*arguments).out == run(*arguments).out
 
 
@@ -83,7 +63,7 @@ def bad_inputs(folder: Path) -> dict[str, set[str]]:
     }
 
 
-def test_files_that_are_no_recordings_are_rows_with_reasons_and_no_traceback(run, weights, tmp_path):
+def test_files_that_are_no_recordings_are_rows_with_reasons_and_no_traceback(run, tmp_path):
     expected = bad_inputs(tmp_path)
     paths = [tmp_path / name for name in expected]
     code, out, err = run("localize", *paths, tmp_path / "whole.wav", "--format", "jsonl", "--device", "cpu")
@@ -97,12 +77,12 @@ def test_files_that_are_no_recordings_are_rows_with_reasons_and_no_traceback(run
         assert row["status"] == ("error" if "not_found" in reasons else "not_analysable")
 
 
-def test_the_command_loads_the_localizer_of_the_package(weights):
+def test_the_command_loads_the_localizer_of_the_package():
     localizer = localize.load_localizer("default", device="cpu")
     assert localizer.provenance.model == "default"
 
 
-def test_probe_tells_what_the_demo_recording_holds(run, demo):
-    code, out, _ = run("probe", demo)
+def test_probe_tells_what_the_demo_recording_holds(run):
+    code, out, _ = run("probe", DEMO)
     used = {stream["kind"] for stream in json.loads(out)["input"]["streams"] if stream["used"]}
     assert code == 0 and used == {"audio", "video"}

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from avloc.errors import CheckpointError
 from avloc.media.decode import read_audio, read_frames
 from avloc.media.encode import write_video
 from avloc.pipelines.localize import Localizer, load_localizer
@@ -21,10 +20,7 @@ CLIP = "genuine/hdtf-khill.mp4"
 
 @pytest.fixture(scope="module")
 def localizer() -> Localizer:
-    try:
-        return load_localizer("default", min_score=0.0, curves=True, threads=1)
-    except CheckpointError as error:
-        pytest.skip(f"needs the default weights: {error}")
+    return load_localizer("default", min_score=0.0, curves=True, threads=1)
 
 
 @pytest.fixture(scope="module")
