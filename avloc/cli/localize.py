@@ -212,7 +212,7 @@ def _analyse(localizer: Localize, path: str, id: str) -> Prediction:
         return localizer(path, id=id)
     except MemoryError:
         return _failed(localizer, path, id, Reason.OUT_OF_MEMORY, "there was not enough memory")
-    except Exception as error:
+    except Exception as error:  # the boundary of one recording: it becomes a row
         traceback.print_exc()
         return _failed(localizer, path, id, Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
 

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except AvlocError as error:
             click.echo(f"avloc: {error}", err=True)
             return _code_of(error)
-        except Exception:
+        except Exception:  # the boundary of the process: a defect has an exit code of its own
             traceback.print_exc()
             return DEFECT
     return code if isinstance(code, int) else 0

@@ -1,11 +1,11 @@
 """The shipped weights on real recordings: what must hold whatever the scores are."""
 
+import json
 import math
 import shutil
 from fractions import Fraction
 from pathlib import Path
 
-import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +13,7 @@ import soundfile
 from avloc.media.decode import read_audio, read_frames
 from avloc.media.encode import write_video
 from avloc.pipelines.localize import Localizer, load_localizer
+from avloc.report.schema import to_dict, to_json
 from avloc.structures import Prediction, Reason, Status, Verdict
 
 CLIP = "genuine/hdtf-khill.mp4"
@@ -112,3 +113,34 @@ def test_any_name_is_only_a_name(localizer, shared_media, tmp_path, name):
     prediction = localizer(str(tmp_path / name))
     assert prediction.status is Status.ANALYSED
     assert prediction.channels[0].path == "audio_telephone"
+
+
+@pytest.mark.dataset
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("odd-tennis.mp4", {Reason.NO_FACE}),
+        ("odd-face-noaudio.mp4", {Reason.UNCALIBRATED}),
+        ("odd-face-silentaudio.mp4", {Reason.SILENT, Reason.NO_SPEECH, Reason.PARTIAL_COVERAGE}),
+    ],
+)
+def test_odd_recordings_become_documents(localizer, shared_media, name, told):
+    prediction = localizer(shared_media / "odd" / name)
+    assert prediction.status is Status.ANALYSED
+    assert told <= {*prediction.warnings, *prediction.reasons}
+    assert json.loads(to_json(prediction))["input"]["name"] == name
+
+
+@pytest.mark.dataset
+def test_telephone_sound_takes_the_telephone_path(localizer, shared_media):
+    prediction = localizer(shared_media / "telephony" / "tel-alaw-2033.wav")
+    (channel,) = prediction.channels
+    assert channel.path == "audio_telephone" and channel.bandwidth_hz < 4200
+    assert Reason.NARROWBAND in prediction.warnings and prediction.analysed.coverage_audio == 1.0
+
+
+@pytest.mark.dataset
+def test_a_recording_gives_the_same_bytes_twice(localizer, shared_media):
+    path = shared_media / "telephony" / "fsdd-theo.wav"
+    first, second = (json.dumps(to_dict(localizer(path), reproducible=True)) for _ in range(2))
+    assert first == second
