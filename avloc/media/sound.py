@@ -10,6 +10,7 @@ from avloc.media.clock import SampleClock
 from avloc.media.protocol import Message
 
 FLOAT_FORMATS = frozenset(("flt", "fltp", "dbl", "dblp"))
+MANY_CHANNELS = 8  # PyAV reads past the list of planes of a planar frame with as many, and dies by a signal
 
 
 class SoundTrack:
@@ -18,8 +19,11 @@ class SoundTrack:
     Parameters
     ----------
     make_resampler : callable
-        ``make_resampler(rate)`` gives an object whose ``resample(frame or None)`` gives planar float frames
+        ``make_resampler(rate)`` gives an object whose ``resample(frame or None)`` gives packed float frames
         of that rate with the channels of its input: channels are never mixed.
+    make_converter : callable
+        ``make_converter(rate, form)`` gives one whose frames have the sample format ``form``, one for each
+        frame of that rate that it is given.
     sample_rate : int [Hz]
         Rate of the blocks.
     limit : Fraction [s]
@@ -28,11 +32,20 @@ class SoundTrack:
 
     is_picture: ClassVar[bool] = False
 
-    def __init__(self, make_resampler: Callable[[int], Any], *, sample_rate: int, limit: Fraction) -> None:
-        self._make_resampler = make_resampler
+    def __init__(
+        self,
+        make_resampler: Callable[[int], Any],
+        make_converter: Callable[[int, str], Any],
+        *,
+        sample_rate: int,
+        limit: Fraction,
+    ) -> None:
+        self._make_resampler, self._make_converter = make_resampler, make_converter
         self._rate = sample_rate
         self.clock = SampleClock(limit)
         self._resampler: Any = None
+        self._converter: Any = None
+        self._converted: tuple | None = None  # rate, format and layout that the converter takes
         self._layout: tuple | None = None
         self._position = 0  # output sample at which the next resampled sample belongs
         self._written = 0  # output samples in blocks and in the buffer
@@ -58,7 +71,7 @@ class SoundTrack:
         self.n_frames += 1
         if place.n_samples <= 0:
             return
-        frame = self._clean(frame)
+        frame = self._clean(self._make_readable(frame))
         if place.skip or place.n_samples != frame.samples:
             frame = _reshape(frame, place.skip, place.n_samples)
         layout = (frame.sample_rate, frame.format.name, frame.layout.name)
@@ -69,7 +82,7 @@ class SoundTrack:
             self._position = round(place.start * self._rate)
         frame.pts = None  # the clock above has placed it; the resampler must not move it
         for resampled in self._resampler.resample(frame):
-            self._write(resampled.to_ndarray())
+            self._write(_by_channel(resampled))
         yield from self._emit(whole=False)
 
     def finish(self, duration: Fraction | None = None) -> Iterator[Message]:
@@ -80,9 +93,23 @@ class SoundTrack:
     def _end_run(self) -> Iterator[Message]:
         if self._resampler is not None:
             for resampled in self._resampler.resample(None):
-                self._write(resampled.to_ndarray())
+                self._write(_by_channel(resampled))
             self._resampler = None
         yield from self._emit(whole=False)
+
+    def _make_readable(self, frame: Any) -> Any:
+        """Give the frame in a format whose samples can be read as an array."""
+        form = frame.format.packed.name
+        if form == "s64":  # NumPy arrays are not made of it
+            form = "dbl"
+        elif not frame.format.is_planar or len(frame.layout.channels) < MANY_CHANNELS:
+            return frame
+        kind = (frame.sample_rate, frame.format.name, frame.layout.name)
+        if kind != self._converted:
+            self._converter, self._converted = self._make_converter(frame.sample_rate, form), kind
+        frame.pts = None
+        (converted,) = self._converter.resample(frame)
+        return converted
 
     def _clean(self, frame: Any) -> Any:
         """Replace NaN and infinite samples by zero before a filter can spread them."""
@@ -136,6 +163,12 @@ class SoundTrack:
             yield Message("audio", fields, {"samples": samples, "present": present})
 
 
+def _by_channel(frame: Any) -> np.ndarray:
+    """Give the samples of a readable frame, (C, n)."""
+    samples = frame.to_ndarray()
+    return samples if frame.format.is_planar else samples.reshape(-1, len(frame.layout.channels)).T
+
+
 def _with_samples(frame: Any, samples: np.ndarray) -> Any:
     """Give a frame like ``frame`` with other samples, in the array layout of its format."""
     made = type(frame).from_ndarray(samples, format=frame.format.name, layout=frame.layout.name)
@@ -145,17 +178,14 @@ def _with_samples(frame: Any, samples: np.ndarray) -> Any:
 
 def _reshape(frame: Any, skip: int, n_samples: int) -> Any:
     """Leave out the first ``skip`` samples and stretch the rest linearly to ``n_samples``."""
-    samples = frame.to_ndarray()
-    planar = frame.format.is_planar
-    by_channel = samples if planar else samples.reshape(-1, len(frame.layout.channels)).T
-    by_channel = by_channel[:, skip:]
+    by_channel = _by_channel(frame)[:, skip:]
     if by_channel.shape[1] != n_samples:
         positions = np.linspace(0, by_channel.shape[1] - 1, n_samples)
         below = np.minimum(positions.astype(int), max(0, by_channel.shape[1] - 2))
         above = np.minimum(below + 1, by_channel.shape[1] - 1)
         weight = positions - below
         mixed = by_channel[:, below] * (1 - weight) + by_channel[:, above] * weight
-        rounded = mixed if samples.dtype.kind == "f" else np.rint(mixed)
-        by_channel = rounded.astype(samples.dtype)
-    ordered = by_channel if planar else by_channel.T.reshape(1, -1)
+        rounded = mixed if by_channel.dtype.kind == "f" else np.rint(mixed)
+        by_channel = rounded.astype(by_channel.dtype)
+    ordered = by_channel if frame.format.is_planar else by_channel.T.reshape(1, -1)
     return _with_samples(frame, np.ascontiguousarray(ordered))

@@ -101,7 +101,7 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
         limit = Fraction(limits["duration_s"])
         if fields["audio"] is not None:
             tracks[fields["audio"]] = SoundTrack(
-                _make_resampler, sample_rate=fields["sample_rate"], limit=limit
+                _make_resampler, _make_sample_converter, sample_rate=fields["sample_rate"], limit=limit
             )
         if fields["video"] is not None:
             stream = container.streams[fields["video"]]
@@ -122,7 +122,11 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
 def _make_resampler(rate: int) -> av.AudioResampler:
     # without a layout: with one, the two parties of a call would be mixed
     # frame_size: a codec's frames may be a hundredth of a second long, and each costs the same to place
-    return av.AudioResampler(format="fltp", rate=rate, frame_size=rate // 4)
+    return av.AudioResampler(format="flt", rate=rate, frame_size=rate // 4)
+
+
+def _make_sample_converter(rate: int, form: str) -> av.AudioResampler:
+    return av.AudioResampler(format=form, rate=rate)  # at its own rate a frame comes out as it goes in
 
 
 def _make_picture(clock: FrameClock, fields: Mapping[str, Any]) -> PictureTrack | ColourTrack:

@@ -2,7 +2,9 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import pytest
 
+from avloc.media.decode import read_audio
 from avloc.media.sound import SoundTrack
 
 
@@ -10,7 +12,7 @@ def frame(
     samples: np.ndarray, rate: int = 16000, form: str = "fltp", layout: str | None = None
 ) -> av.AudioFrame:
     n_channels = samples.shape[0]
-    layout = layout or {1: "mono", 2: "stereo"}[n_channels]
+    layout = layout or {1: "mono", 2: "stereo", 8: "7.1"}.get(n_channels, f"{n_channels} channels")
     if not form.endswith("p"):
         samples = samples.T.reshape(1, -1)
     made = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=form, layout=layout)
@@ -20,7 +22,8 @@ def frame(
 
 def run(frames, sample_rate: int = 16000):
     track = SoundTrack(
-        lambda rate: av.AudioResampler(format="fltp", rate=rate),
+        lambda rate: av.AudioResampler(format="flt", rate=rate),
+        lambda rate, form: av.AudioResampler(format=form, rate=rate),
         sample_rate=sample_rate,
         limit=Fraction(10_000),
     )
@@ -95,3 +98,52 @@ def test_sound_before_time_zero_gives_nothing():
     samples, _, track = run([(frame(np.ones((1, 800), np.float32)), Fraction(-1))])
     assert samples.size == 0
     assert track.n_samples == 0
+
+
+def levels(n_channels: int, n_samples: int) -> np.ndarray:
+    """Another constant level on each channel, below 0.7; (C, n) float32."""
+    return np.repeat(np.arange(1, n_channels + 1, dtype=np.float32)[:, None] / 100, n_samples, axis=1)
+
+
+@pytest.mark.parametrize("n_channels", [8, 9, 64])
+@pytest.mark.parametrize("form", ["fltp", "dblp", "s16p", "s32p"])
+def test_planes_of_many_channels_keep_their_order(n_channels, form):
+    sound = levels(n_channels, 1600)
+    if form == "fltp":
+        sound[3, 7] = np.nan
+    made = [av.AudioResampler(format=form, rate=16000).resample(frame(sound, form="flt"))[0] for _ in "ab"]
+    samples, present, track = run([(made[0], Fraction(0)), (made[1], Fraction(1, 20))])
+    assert samples.shape == (n_channels, 2400) and present.all()
+    assert track.n_sanitised == 2 * (form == "fltp")
+    np.testing.assert_allclose(samples[:, 8:], levels(n_channels, 2392), atol=1e-4)
+
+
+def test_integers_of_64_bits_are_read():
+    made = [av.AudioResampler(format="s64", rate=16000).resample(frame(levels(2, 1600)))[0] for _ in "ab"]
+    samples, _, _ = run([(made[0], Fraction(0)), (made[1], Fraction(1, 20))])
+    np.testing.assert_allclose(samples, levels(2, 2400), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_channels", [7, 8, 9, 64])
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_the_child_reads_many_channels(make, n_channels, rate):
+    samples = read_audio(make.wav(samples=levels(n_channels, rate), rate=rate))
+    assert samples.shape == (n_channels, 16000)
+    np.testing.assert_allclose(samples[:, 100:-100], levels(n_channels, 15800), atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "codec", "form"), [("a.flac", "flac", "s16"), ("a.mkv", "aac", "fltp")])
+def test_the_child_reads_eight_coded_channels(make, name, codec, form):
+    path = make.folder / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="7.1")
+        packer = av.AudioResampler(format=form, layout="7.1", rate=48000, frame_size=1024)
+        tone = levels(8, 48000) * np.sin(np.arange(48000, dtype=np.float32) * 0.05)
+        for part in packer.resample(frame(tone, 48000, form="flt")) + packer.resample(None):
+            part.pts = None
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    samples = read_audio(path)
+    assert samples.shape[0] == 8 and samples.shape[1] == pytest.approx(16000, abs=2000)
+    peaks = np.abs(samples[[0, 1, 2, 4, 5, 6, 7], 4000:12000]).max(axis=1)  # AAC filters the fourth, the LFE
+    np.testing.assert_allclose(peaks, np.array([1, 2, 3, 5, 6, 7, 8]) / 100, rtol=0.15)
