@@ -36,7 +36,7 @@ class LocalizerOutputs:
     and ``point_masks`` (B, T_l) hold one entry a level, level l with stride 2**l; point i lies at frame (i +
     0.5) 2**l and its segment is [point - left, point + right). ``inside_logits`` and ``boundary_logits`` are
     (B, 2, T), rows audio and visual. ``recording_logit`` (B,). ``discrepancy`` (B, T) in [0, 1] and its
-    logit, ``lag`` (B,) frames (positive: the sound is late), ``lag_evidence`` (B, 2L+1, T), ``aligned`` and
+    logit, ``lag_weights`` (B, 2L+1) over lags of the sound, ``lag_evidence`` (B, 2L+1, T), ``aligned`` and
     ``residual`` are None where a stream is absent.
     """
 
@@ -49,7 +49,7 @@ class LocalizerOutputs:
     recording_logit: Tensor
     discrepancy: Tensor | None = None
     discrepancy_logit: Tensor | None = None
-    lag: Tensor | None = None
+    lag_weights: Tensor | None = None
     lag_evidence: Tensor | None = None
     aligned: Aligned | None = None
     residual: Tensor | None = None
@@ -196,7 +196,7 @@ class HierarchicalLocalizer(nn.Module):
             recording_logit=self.recording_head(levels[middle], masks[middle], strongest),
             discrepancy=None if map_logit is None else map_logit.sigmoid() * aligned.mask,
             discrepancy_logit=map_logit,
-            lag=None if aligned is None else aligned.lag,
+            lag_weights=None if aligned is None else aligned.lag_weights,
             lag_evidence=None if aligned is None else aligned.correlation,
             aligned=aligned,
             residual=residual,

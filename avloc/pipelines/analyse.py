@@ -20,13 +20,14 @@ PIECES = "whisper_mel"  # the input whose encoding neighbouring windows share
 class WindowFindings:
     """What the network says of one window of a channel, or of the mix.
 
-    ``curves`` float32 (n,) by name, NaN where a stream is absent; ``score`` [0, 1]; ``lag_frames`` or None.
+    ``curves`` float32 (n,) by name, NaN where a stream is absent; ``score`` [0, 1]; ``lag_weights`` float32
+    (2 L + 1,) over the lags of the sound, or None where sound and picture were not compared.
     """
 
     proposals: Proposals
     curves: dict[str, np.ndarray]
     score: float
-    lag_frames: float | None
+    lag_weights: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class WindowAnalyser:
         outputs = self._network(audio=audio, audio_mask=audio_mask, visual=visual, visual_mask=visual_mask)
         (proposals,) = self._network.proposals(outputs)
         score = float(outputs.recording_logit.float().sigmoid().nan_to_num(0.0)[0])
-        lag = None if outputs.lag is None else float(outputs.lag[0])
-        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lag)
+        lags = None if outputs.lag_weights is None else outputs.lag_weights[0].float().cpu().numpy()
+        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lags)
 
     def _mask(self, present: np.ndarray, n_total: int) -> Tensor:
         """Real frames first, then the repetition, which is never real: bool (1, T)."""

@@ -8,6 +8,7 @@ from avloc.features.audio import RATE
 from avloc.pipelines.measures import GRID
 from avloc.pipelines.results import ChannelFindings, Thresholds, channel_order, resolve, runs
 from avloc.pipelines.settings import Settings
+from avloc.pipelines.synchrony import measure_offset
 from avloc.pipelines.tracks import Tracks
 from avloc.structures import (
     Analysed,
@@ -104,7 +105,7 @@ class Assembler:
             verdict, reasons = (Verdict.INCONCLUSIVE, rules) if rules else (Verdict.NONE_FOUND, ())
         thresholds = {result.threshold for result in self._results}
         sync = self._sync()
-        told = (*self._path_warnings(), *self._silence_warning(), *_offset_warning(sync))
+        told = (*self._path_warnings(), *self._silence_warning(), *self._sync_warning(sync))
         warnings = (*self._noticed, *told, *rules, *cautions(facts))
         return {
             "verdict": verdict,
@@ -213,8 +214,16 @@ class Assembler:
         return (Reason.SILENT,) if self._relations and set(self._relations) == {"silent"} else ()
 
     def _sync(self) -> Sync:
-        lags = [lag for findings in self._findings.values() for lag in findings.lags]
-        return Sync(float(np.median(lags)) / float(RATE) if lags else None, self._drift_ppm)
+        offset = measure_offset(self._lag_weights())
+        return Sync(None if offset is None else offset / float(RATE), self._drift_ppm)
+
+    def _lag_weights(self) -> list[np.ndarray]:
+        return [weights for findings in self._findings.values() for weights in findings.lag_weights]
+
+    def _sync_warning(self, sync: Sync) -> tuple[Reason, ...]:
+        if sync.offset_s is None:
+            return (Reason.SYNC_UNKNOWN,) if self._lag_weights() else ()
+        return (Reason.CONSTANT_OFFSET,) if abs(sync.offset_s) >= CONSTANT_OFFSET_S else ()
 
     def _channels(self) -> tuple[Channel, ...]:
         """One row a source channel; in a mix the distinct ones share what was found in it."""
@@ -280,8 +289,3 @@ def _share(part: float, whole: float, total: float) -> float:
 
 def _ratio(part_s: float, whole_s: float) -> float:
     return min(1.0, part_s / whole_s) if whole_s > 0 else 0.0
-
-
-def _offset_warning(sync: Sync) -> tuple[Reason, ...]:
-    late = sync.offset_s is not None and abs(sync.offset_s) >= CONSTANT_OFFSET_S
-    return (Reason.CONSTANT_OFFSET,) if late else ()

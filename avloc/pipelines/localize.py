@@ -134,8 +134,8 @@ class Localizer:
                     face = np.where(seen, cut.face, np.nan)
                     channel.merger.add(cut.window, found.proposals, found.curves | {"face": face})
                     channel.score = max(channel.score, found.score)
-                    if found.lag_frames is not None:
-                        channel.lags.append(found.lag_frames)
+                    if found.lag_weights is not None:
+                        channel.lag_weights.append(found.lag_weights)
                 logger.debug("%r: window %d", recording.path, cut.window.index)
         assembler = Assembler(
             recording,

@@ -33,7 +33,7 @@ class ChannelFindings:
 
     merger: Merger
     score: float = 0.0
-    lags: list[float] = field(default_factory=list)
+    lag_weights: list[np.ndarray] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Look for a copy that was compressed less, nearer to the origin.",
     ),
     Reason.SYNC_UNKNOWN: Explanation(
-        "The offset between sound and picture could not be measured, so the two were not compared.",
-        "The streams were judged one by one, if at all; see the coverage.",
+        "The offset between sound and picture could not be measured with any certainty.",
+        "Sound and picture were compared over all offsets of up to 0.6 s; that finds less.",
     ),
     Reason.OFF_SCREEN_SPEECH: Explanation(
         "The voice does not belong to a visible face: a narrator, a dubbing or a speaker out of the frame.",

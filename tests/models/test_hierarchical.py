@@ -59,7 +59,7 @@ def test_an_absent_stream_gives_no_discrepancy_and_cannot_be_called_forged(netwo
     with torch.inference_mode():
         outputs = network(**window)
     row = ("audio", "visual").index(absent)
-    assert outputs.discrepancy is None and outputs.lag is None
+    assert outputs.discrepancy is None and outputs.lag_weights is None
     assert float(outputs.inside_logits[:, row].max()) == -8.0
     assert float(outputs.inside_logits[:, 1 - row].min()) != -8.0
 

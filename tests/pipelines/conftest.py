@@ -68,7 +68,7 @@ class LoudnessNetwork(nn.Module):
             boundary_logits=torch.full((1, 2, n_frames), -5.0),
             recording_logit=torch.tensor([LOUD if loud.any() else -LOUD]),
             discrepancy=torch.full((1, n_frames), 0.25) if both else None,
-            lag=torch.tensor([3.0]) if both else None,
+            lag_weights=torch.eye(31)[None, 15 + 3] if both else None,
         )
 
     def proposals(self, outputs):

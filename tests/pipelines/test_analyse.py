@@ -85,4 +85,4 @@ def test_a_stream_that_is_absent_has_no_curve_value(network):
     (window,) = plan_windows(50)
     found = WindowAnalyser(network)(window, view_of(window, noise(50)))
     assert np.isnan(found.curves["score_visual"]).all() and "discrepancy" not in found.curves
-    assert not np.isnan(found.curves["score_audio"]).any() and found.lag_frames is None
+    assert not np.isnan(found.curves["score_audio"]).any() and found.lag_weights is None

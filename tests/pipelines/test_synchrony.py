@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from avloc.pipelines.synchrony import measure_offset
+
+
+def weights(**at: float) -> np.ndarray:
+    """Lags -15 to 15 with the given weights at ``lag_N`` or ``lag_mN`` (minus N), the rest spread evenly."""
+    values = np.zeros(31, dtype=np.float32)
+    for name, weight in at.items():
+        values[int(name.removeprefix("lag_").replace("m", "-")) + 15] = weight
+    return values + (1 - values.sum()) / 31
+
+
+def test_agreeing_windows_give_the_offset_near_the_likeliest_lag():
+    assert measure_offset([weights(lag_3=1.0)]) == pytest.approx(3.0)
+    assert measure_offset([weights(lag_m10=0.5, lag_m9=0.5)]) == pytest.approx(-9.5)
+    found = measure_offset([weights(lag_4=0.9), weights(lag_5=0.6)])
+    assert found == pytest.approx(4.4, abs=0.1)
+
+
+def test_far_lags_do_not_pull_the_offset():
+    assert measure_offset([weights(lag_10=0.7, lag_m15=0.3)]) == pytest.approx(10.0, abs=1e-6)
+
+
+def test_spread_or_missing_evidence_gives_none():
+    assert measure_offset([]) is None
+    assert measure_offset([np.full(31, 1 / 31, dtype=np.float32)]) is None
+    assert measure_offset([weights(lag_10=0.4, lag_m5=0.4)]) is None
+    assert measure_offset([weights(lag_10=0.9), weights(lag_m5=0.9)]) is None  # the windows disagree
