@@ -62,33 +62,37 @@ class PictureTrack:
 
     def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
         """Take one decoded frame that is shown from ``time`` seconds on; yield the blocks that are full."""
-        self._show(self.clock.push(time))
+        yield from self._show(self.clock.push(time))
         self._held, self._gray = frame, None
         self.n_frames += 1
-        yield from self._emit(whole=False)
 
     def finish(self, duration: Fraction | None) -> Iterator[Message]:
         """Yield what is left; the last frame lasts ``duration`` seconds."""
-        self._show(self.clock.finish(duration))
+        yield from self._show(self.clock.finish(duration))
         if self._tracker is not None:
             began = wall.perf_counter()
             self._take(self._tracker.finish())
             self.face_s += wall.perf_counter() - began
         yield from self._emit(whole=True)
 
-    def _show(self, grid_frames: range) -> None:
-        """Let the held frame stand in these grid frames."""
+    def _show(self, grid_frames: range) -> Iterator[Message]:
+        """Let the held frame stand in these grid frames; for hours perhaps, so blocks leave meanwhile."""
         for index in grid_frames:
             self._sources.append(self.n_frames - 1)
-            if self._held is None or self._make_tracker is None:
-                continue
-            if self._gray is None:
-                self._gray = self._to_gray(self._held)
-            began = wall.perf_counter()
-            if self._tracker is None:
-                self._tracker = self._make_tracker(frame_size=self._size)
-            self._take(self._tracker.push(self._gray, index))
-            self.face_s += wall.perf_counter() - began
+            if self._held is not None and self._make_tracker is not None:
+                self._track(index)
+            if len(self._sources) >= BLOCK_FRAMES:
+                yield from self._emit(whole=False)
+
+    def _track(self, index: int) -> None:
+        """Look for the face of the held frame at this grid frame."""
+        if self._gray is None:
+            self._gray = self._to_gray(self._held)
+        began = wall.perf_counter()
+        if self._tracker is None:
+            self._tracker = self._make_tracker(frame_size=self._size)
+        self._take(self._tracker.push(self._gray, index))
+        self.face_s += wall.perf_counter() - began
 
     def _take(self, tracked: Any) -> None:
         for item in tracked:

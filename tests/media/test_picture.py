@@ -84,6 +84,28 @@ def test_a_frame_that_stands_still_is_the_same_picture_for_the_tracker():
     assert len({id(t.frame_gray) for t in track._tracker.waiting}) == 3
 
 
+@pytest.mark.parametrize("tracker", [Tracker, None])
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_frame_that_stands_for_long_leaves_in_blocks_meanwhile(tracker, at_the_end):
+    track = PictureTrack(FrameClock(Fraction(1, 25), Fraction(10_000)), convert, make_tracker=tracker)
+    assert list(track.push(Frame(0), Fraction(0))) == []
+    blocks = track.finish(Fraction(2000)) if at_the_end else track.push(Frame(1), Fraction(2000))
+    first = next(blocks)
+    assert track.n_grid_frames <= 25 + Tracker.delay
+    held, sources = [], [first.arrays["source_index"]]
+    for block in blocks:
+        held.append(len(track._sources) + len(track._faces))
+        sources.append(block.arrays["source_index"])
+    assert max(held) <= 2 * (25 + Tracker.delay)
+    assert len(sources) in (1999, 2000) and not np.concatenate(sources).any()
+
+
+def test_a_picture_that_begins_late_leaves_in_blocks_before_it_begins():
+    track = PictureTrack(FrameClock(Fraction(1, 25), Fraction(10_000)), convert, make_tracker=Tracker)
+    next(track.push(Frame(0), Fraction(2000)))
+    assert track.n_grid_frames == 25
+
+
 def test_frames_of_another_size_or_turned_are_fitted_to_the_first():
     frames = [Frame(0), Frame(1, (16, 12)), Frame(2, (6, 8), rotation=90), Frame(4)]
     arrays, _ = run([Fraction(i, 25) for i in range(4)], frames=frames)
