@@ -1,5 +1,6 @@
 """Header of every benchmark result: what ran where, and the command that repeats it."""
 
+import hashlib
 import os
 import platform
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 
 import avloc
+from avloc.models.weights.store import load_weights
 from avloc.ops import kernels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +36,15 @@ def environment() -> dict:
         "avloc": avloc.__version__,
         "kernels": kernels(),
     }
+
+
+def parameters_sha256(weights: str | os.PathLike) -> str:
+    """Digest of the numbers of a weights file, which its card does not change."""
+    network, _, _ = load_weights(weights)
+    digest = hashlib.sha256()
+    for name, values in sorted(network.state_dict().items()):
+        digest.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _relative_arguments() -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from environment import environment
+from environment import environment, parameters_sha256
 
 from avloc.datasets.talking_faces import FaceClip, TalkingFaces
 from avloc.features.prepare import prepare
@@ -68,11 +68,12 @@ def main() -> None:
     parser.add_argument("--cache", required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    network, _, sha256 = load_weights(options.weights)
+    network, _, _ = load_weights(options.weights)
     faces = TalkingFaces.build(options.media, use="held_out", cache=options.cache, weights_only=False)
     embedded = [(faces.entries[i].identity, *embed(network, faces[i])) for i in range(len(faces))]
     identities = sorted({row[0] for row in embedded})
-    result = {"environment": environment(), "weights_sha256": sha256, "n_clips": len(faces)}
+    result = {"environment": environment(), "parameters_sha256": parameters_sha256(options.weights)}
+    result["n_clips"] = len(faces)
     result["n_identities"] = len(identities)
     for name, span in (("1s", 25), ("2s", 50)):
         by_identity = {identity: [] for identity in identities}

@@ -7,7 +7,8 @@ python tools/write_card.py --weights WORK/weights.safetensors \
     --result audio_visual=benchmarks/results/accuracy_video.json \
     --sync benchmarks/results/sync.json --version 1 --command 'avloc train ...' --out OUT.safetensors
 
-A path without a result of its own takes the threshold of the nearest one, and says so.
+A path without a result of its own, or whose genuine hours are too few to check the false alarms of a
+threshold, takes the threshold of the nearest path, and says so.
 """
 
 import argparse
@@ -34,10 +35,12 @@ WHISPER = {
 LIMITS = (
     "Trained and measured on self-made manipulations of read and acted speech, mostly English.",
     "Nearly all talking-face training is one talker of the GRID corpus: evidence on other faces is weak.",
-    "GAN vocoders, codec changes and same-speaker splices with silent joints are found least.",
     "A score ranks; it is not a probability, and no likelihood ratio is calibrated.",
     "Nothing found does not mean genuine.",
+    "Recall and false alarms at a threshold are optimistic: it was chosen on the recordings they are from.",
+    "All figures are development figures: training was stopped by looking at the same identities.",
 )
+HARDLY = 0.05  # AP@0.5; below it a family is as good as not found
 
 
 def training_data(manifests: list[str]) -> tuple[dict, ...]:
@@ -57,15 +60,34 @@ def training_data(manifests: list[str]) -> tuple[dict, ...]:
 def thresholds(results: dict[str, dict]) -> tuple[dict[str, float], dict[str, str]]:
     """Operating threshold of each path, and the path on whose items it was measured."""
     points = {
-        path: result["systems"]["avloc"]["operating_points"][path]["threshold"]
+        path: point["threshold"]
         for path, result in results.items()
-        if path in result["systems"]["avloc"]["operating_points"]
+        if (point := result["systems"]["avloc"]["operating_points"].get(path)) and point["is_supported"]
     }
     chosen, sources = {}, {}
     for path, nearest in NEAREST.items():
         source = next((name for name in (path, *nearest) if name in points), UNMEASURED)
         chosen[path], sources[path] = min(points.get(source, 0.5), 1.0), source
     return chosen, sources
+
+
+def measured_limits(results: dict[str, dict]) -> tuple[str, ...]:
+    """Say what the results themselves show that the weights cannot do."""
+    told = []
+    for path, result in results.items():
+        avloc = result["systems"]["avloc"]
+        hardly = [
+            f"{family} ({values['AP@0.5']:.3f})"
+            for family, values in avloc["figures"].items()
+            if values.get("AP@0.5") is not None and values["AP@0.5"] < HARDLY
+        ]
+        if hardly:
+            told.append(f"{path}: as good as not found, AP@0.5 in brackets: {', '.join(hardly)}.")
+        point = avloc["operating_points"].get(path)
+        if point and not point["is_supported"]:
+            hours = point["false_alarms"]["hours"]
+            told.append(f"{path}: {hours:.3f} h of genuine media are too few to choose a threshold on.")
+    return tuple(told)
 
 
 def figures(results: dict[str, dict]) -> dict:
@@ -135,7 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
         data=training_data(options.media),
         starting_weights=(WHISPER,),
         figures=quoted,
-        limits=LIMITS,
+        limits=(*LIMITS, *measured_limits(results)),
         commands=tuple(options.command),
     )
     print(save_weights(options.out, network, config=config, card=finished))

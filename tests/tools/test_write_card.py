@@ -17,14 +17,23 @@ def write_card():
     return module
 
 
-def result(path: str, threshold: float) -> dict:
+def result(path: str, threshold: float, *, supported: bool = True) -> dict:
     figures = {"n": 10, "AP@0.5": 0.5, "AP@0.75": None, "intervals": {"AP@0.5": [0.4, 0.6]}}
     return {
         "protocol": "corrected",
         "n_items": 10,
         "genuine_hours": 0.25,
         "systems": {
-            "avloc": {"operating_points": {path: {"threshold": threshold}}, "figures": {"all": figures}},
+            "avloc": {
+                "operating_points": {
+                    path: {
+                        "threshold": threshold,
+                        "is_supported": supported,
+                        "false_alarms": {"hours": 0.25},
+                    }
+                },
+                "figures": {"all": figures, "mouth_blend": {"n": 3, "AP@0.5": 0.009}},
+            },
             "random": {"figures": {"all": {"AP@0.5": 0.01}}},
         },
     }
@@ -34,6 +43,18 @@ def test_a_path_without_a_result_takes_the_nearest_and_says_so(write_card):
     chosen, sources = write_card.thresholds({"audio_wide": result("audio_wide", 0.7)})
     assert chosen == {"audio_wide": 0.7, "audio_telephone": 0.7, "audio_visual": 0.7, "video_only": 0.7}
     assert sources["audio_wide"] == "audio_wide" and sources["video_only"] == "audio_wide"
+
+
+def test_a_threshold_chosen_on_too_little_is_not_taken_and_the_card_says_so(write_card):
+    results = {
+        "audio_wide": result("audio_wide", 0.7),
+        "audio_visual": result("audio_visual", 0.6, supported=False),
+    }
+    chosen, sources = write_card.thresholds(results)
+    assert chosen["audio_visual"] == 0.7 and sources["audio_visual"] == "audio_wide"
+    limits = write_card.measured_limits(results)
+    assert "audio_visual: 0.250 h of genuine media are too few to choose a threshold on." in limits
+    assert "audio_wide: as good as not found, AP@0.5 in brackets: mouth_blend (0.009)." in limits
 
 
 def test_without_any_result_nothing_is_claimed(write_card):
@@ -46,7 +67,7 @@ def test_figures_stand_with_their_intervals_and_beside_the_baselines(write_card)
     assert quoted["families"]["all"]["AP@0.5"] == {"value": 0.5, "interval_95": [0.4, 0.6]}
     assert quoted["families"]["all"]["AP@0.75"] is None
     assert quoted["baselines"]["random"]["AP@0.5"] == {"value": 0.01, "interval_95": None}
-    assert quoted["operating_point"] == {"threshold": 0.7}
+    assert quoted["operating_point"]["threshold"] == 0.7
 
 
 def test_only_what_may_train_shipped_weights_is_listed_with_its_licence(write_card, tmp_path):
