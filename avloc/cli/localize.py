@@ -111,8 +111,11 @@ def open_report(
         format_ = "text" if to_stdout and sys.stdout.isatty() else "json"
     array = len(paths) > 1 or os.path.isdir(paths[0])
     target: str | IO[str] = sys.stdout if to_stdout else output
+    sources = [(id, path) for path, id in _with_ids(paths)]
     try:
-        return ReportWriter(target, format=format_, array=array, reproducible=reproducible)
+        return ReportWriter(target, format=format_, array=array, reproducible=reproducible, sources=sources)
+    except ValueError as error:
+        raise click.UsageError(f"--output: {error}") from error
     except OSError as error:
         raise click.UsageError(f"--output {output!r} cannot be written: {error.strerror or error}") from error
 

@@ -55,6 +55,15 @@ class AtomicFile:
             self._part = None
 
 
+def identity(path: str | Path | int) -> tuple[int, int] | None:
+    """Device and inode of a path or open file, the same for all links to one file; None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text as an ``AtomicFile``."""
     file = AtomicFile(path)

@@ -1,11 +1,11 @@
 """Results as JSON, JSON lines, CSV or text: to a stream, to a whole file, or to one file a recording."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from avloc.report.files import AtomicFile, unique_name, write_whole
+from avloc.report.files import AtomicFile, identity, unique_name, write_whole
 from avloc.report.schema import to_json
 from avloc.report.tables import csv_header, csv_rows, text_block
 from avloc.structures import Prediction
@@ -63,14 +63,22 @@ def write_report(
     Raises
     ------
     ValueError
-        If the format is unknown, or ``array=False`` and there is not exactly one prediction.
+        If the format is unknown, or ``array=False`` and there is not exactly one prediction, or the place
+        has no name or is one of the recordings. A recording is never replaced.
     OSError
         If the place cannot be written. A file that was there before is then as it was.
     """
     if array is None and format == "json":
         predictions = list(predictions)
         array = len(predictions) != 1
-    with ReportWriter(path_or_stream, format=format, array=bool(array), reproducible=reproducible) as report:
+    known = predictions if isinstance(predictions, Sequence) else ()
+    with ReportWriter(
+        path_or_stream,
+        format=format,
+        array=bool(array),
+        reproducible=reproducible,
+        sources=[(prediction.recording.id, prediction.recording.path) for prediction in known],
+    ) as report:
         for prediction in predictions:
             report.write(prediction)
 
@@ -80,6 +88,10 @@ class ReportWriter:
 
     It is a context manager. An exception that passes through it leaves a stream with what was written and a
     valid end, and a file as it was before. ``n_written`` counts recordings.
+
+    ``sources`` are the ids and the paths, or open files, of recordings that will be written, as far as they
+    are known: a place that is one of them is a ValueError at once, and later so is a recording whose result
+    would replace it or one before it.
     """
 
     def __init__(
@@ -89,9 +101,12 @@ class ReportWriter:
         format: str = "json",
         array: bool = True,
         reproducible: bool = False,
+        sources: Sequence[tuple[str, str | int]] = (),
     ) -> None:
         if format not in FORMATS:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+        if path_or_stream == "":
+            raise ValueError("the name of the output is empty; name a file or a folder")
         self.n_written = 0
         self._format = FORMATS[format]
         self._reproducible = reproducible
@@ -102,10 +117,13 @@ class ReportWriter:
         self._is_over = False
         if format == "json" and (self.is_folder or not array):
             self._format = SINGLE_JSON
+        self._target = Path(path_or_stream) if isinstance(path_or_stream, str | Path) else None
+        self._inputs = {identity(path) for _, path in sources}
+        self._refuse_inputs(sources)
         if self.is_folder:
             self._folder.mkdir(parents=True, exist_ok=True)
-        elif isinstance(path_or_stream, str | Path):
-            self._file = AtomicFile(Path(path_or_stream))
+        elif self._target is not None:
+            self._file = AtomicFile(self._target)
             self._stream = self._file.stream
         else:
             self._stream = path_or_stream
@@ -133,14 +151,35 @@ class ReportWriter:
     def write(self, prediction: Prediction) -> None:
         """Write one recording; nothing of it is written when it cannot be serialised."""
         row = self._format.row(prediction, self._reproducible)
+        self._inputs.add(identity(prediction.recording.path))
         if self.is_folder:
             name = unique_name(prediction.recording.id, self._format.suffix, self._names)
+            self._refuse_input(self._folder / name)
             write_whole(self._folder / name, self._format.head + row + self._format.tail)
         elif self._format is SINGLE_JSON and self.n_written:
             raise ValueError("expected one prediction for one document, got a second; write an array instead")
         else:
+            if self._target is not None:
+                self._refuse_input(self._target)
             self._put((self._format.separator if self.n_written else self._format.head) + row)
         self.n_written += 1
+
+    def _refuse_inputs(self, sources: Sequence[tuple[str, str | int]]) -> None:
+        """Look at every place that ``sources`` would be written to, before anything is."""
+        if self.is_folder:
+            names: set[str] = set()
+            for id, _ in sources:
+                self._refuse_input(self._folder / unique_name(id, self._format.suffix, names))
+        elif self._target is not None:
+            self._refuse_input(self._target)
+
+    def _refuse_input(self, target: Path) -> None:
+        found = identity(target)
+        if found is not None and found in self._inputs:
+            raise ValueError(
+                f"{str(target)!r} is one of the recordings, or a link to one, and would be replaced by the "
+                "result; name another file or folder"
+            )
 
     def finish(self) -> None:
         """Complete what was written and give a file its name; nothing after a failure or a second time."""

@@ -131,6 +131,19 @@ def test_an_output_that_cannot_be_opened_is_wrong_usage_before_anything_runs(run
     assert code == 2 and "cannot be written" in err and fake.seen == []
 
 
+@pytest.mark.parametrize("output", ["a.wav", "link", "./b.json", "./", ""])
+def test_an_output_that_is_an_input_or_nothing_is_wrong_usage(
+    run, fake, files, tmp_path, monkeypatch, output
+):
+    monkeypatch.chdir(tmp_path)
+    files("a.wav", "b", "b.json")
+    os.symlink("a.wav", "link")
+    code, out, err = run("localize", "a.wav", "b", "b.json", "--output", output)
+    assert (code, out, fake.seen) == (2, "", []) and "name" in err and "folder" in err
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "b", "b.json", "link"]
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.json").read_bytes() == b"x"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_stops_the_run_with_a_code_and_no_traceback(run, fake, files):
     code, _, err = run("localize", *files("a.wav", "b.wav"), "--output", "/dev/full", "--format", "jsonl")

@@ -149,3 +149,38 @@ def test_a_terminal_of_a_small_alphabet_gets_the_rest_spelt_out():
     stream = io.TextIOWrapper(raw, encoding="ascii")
     write_report([prediction_of("café.wav")], stream, format="text")
     assert raw.getvalue().startswith(b"caf\\xe9.wav\n")
+
+
+@pytest.mark.parametrize("kind", ["same", "symlink", "hard link"])
+def test_a_recording_is_never_replaced_by_its_result(tmp_path, kind):
+    path = target = tmp_path / "victim.wav"
+    path.write_bytes(b"evidence")
+    if kind != "same":
+        target = tmp_path / "link.json"
+        (target.symlink_to if kind == "symlink" else target.hardlink_to)(path)
+    for predictions in (
+        [prediction_of(str(path))],
+        [FAILED, prediction_of(str(path))],
+        iter([FAILED, prediction_of(str(path))]),
+    ):
+        with pytest.raises(ValueError, match=f"{target.name}' is one of the recordings"):
+            write_report(predictions, target, format="jsonl")
+    assert path.read_bytes() == b"evidence" and len(list(tmp_path.iterdir())) == 1 + (kind != "same")
+
+
+@pytest.mark.parametrize("make", [list, iter])
+def test_no_file_of_a_folder_replaces_a_recording(tmp_path, make, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "a.json"):
+        (tmp_path / name).write_bytes(b"evidence")
+    with pytest.raises(ValueError, match=r"a\.json' is one of the recordings"):
+        write_report(make([prediction_of("a.json"), prediction_of("a")]), tmp_path, format="json")
+    assert (tmp_path / "a.json").read_bytes() == b"evidence"
+    assert not (tmp_path / "a.json.json").exists(), "nothing is written before the refusal"
+
+
+def test_an_output_without_a_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="empty; name a file"):
+        write_report(THREE, "")
+    assert list(tmp_path.iterdir()) == []
