@@ -11,6 +11,7 @@ from avloc.media.protocol import Message
 
 FLOAT_FORMATS = frozenset(("flt", "fltp", "dbl", "dblp"))
 MANY_CHANNELS = 8  # PyAV reads past the list of planes of a planar frame with as many, and dies by a signal
+LOUDEST = 2.0  # times full scale
 
 
 class SoundTrack:
@@ -28,6 +29,12 @@ class SoundTrack:
         Rate of the blocks.
     limit : Fraction [s]
         No timestamp after this is believed.
+
+    Attributes
+    ----------
+    n_sanitised : int
+        Samples that are no numbers, and those over twice full scale. What is less loud is only clipped:
+        lossy codecs go over full scale by up to a half where the sound was at its limit.
     """
 
     is_picture: ClassVar[bool] = False
@@ -112,15 +119,16 @@ class SoundTrack:
         return converted
 
     def _clean(self, frame: Any) -> Any:
-        """Replace NaN and infinite samples by zero before a filter can spread them."""
+        """Replace NaN and infinite samples by zero, and bound others, before a filter can spread them."""
         if frame.format.name not in FLOAT_FORMATS:
             return frame
         samples = frame.to_ndarray()
-        finite = np.isfinite(samples)
-        if finite.all():
+        usable = np.abs(samples) <= LOUDEST
+        if usable.all():
             return frame
-        self.n_sanitised += int(samples.size - finite.sum())
-        return _with_samples(frame, np.where(finite, samples, 0).astype(samples.dtype))
+        self.n_sanitised += int(samples.size - usable.sum())
+        replaced = np.where(np.isfinite(samples), np.clip(samples, -LOUDEST, LOUDEST), 0)
+        return _with_samples(frame, replaced.astype(samples.dtype))
 
     def _write(self, samples: np.ndarray) -> None:
         """Put resampled sound of shape (C, n) where it belongs, less what is written already."""

@@ -4,8 +4,12 @@ import av
 import numpy as np
 import pytest
 
-from avloc.media.decode import read_audio
+from avloc.media.decode import Decoder, read_audio
+from avloc.media.probe import open_recording
 from avloc.media.sound import SoundTrack
+from avloc.structures import Reason
+
+OVERSHOOTING = ("odd-dog.mp4", "emo-emotion.mp4")  # AAC that goes up to 1.38 times full scale
 
 
 def frame(
@@ -91,7 +95,28 @@ def test_numbers_that_are_none_are_counted_and_loud_ones_clipped():
     sound[0, :3] = np.nan, -np.inf, 40.0
     samples, _, track = run([(frame(sound), Fraction(0))])
     assert samples[0, :4].tolist() == [0.0, 0.0, 1.0, 0.0]
-    assert track.n_sanitised == 2
+    assert track.n_sanitised == 3
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"), [(1.0, False), (1.9, False), (4.0, True), (1e30, True), (3e38, True)]
+)
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_sound_far_over_full_scale_is_told_and_stays_finite(make, gain, told, rate):
+    tone = make.tone(1.0, rate) * np.float32(20)  # peaks at full scale
+    with Decoder(open_recording(make.wav(samples=tone * np.float32(gain), rate=rate, bits=32))) as decoder:
+        samples = np.concatenate([block.samples for block in decoder], axis=1)
+    assert np.isfinite(samples).all() and np.abs(samples).max() == pytest.approx(1.0, abs=1e-3)
+    assert decoder.warnings == ((Reason.SANITISED_SAMPLES,) if told else ())
+
+
+def test_the_overshoot_of_codecs_is_not_told(shared_media):
+    coded = [p for p in sorted(shared_media.rglob("*")) if p.name in OVERSHOOTING]
+    assert len(coded) == len(OVERSHOOTING)
+    for path in coded:
+        with Decoder(open_recording(path), crops=()) as decoder:
+            list(decoder)
+        assert Reason.SANITISED_SAMPLES not in decoder.warnings
 
 
 def test_sound_before_time_zero_gives_nothing():
