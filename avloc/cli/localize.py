@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 Localize = Callable[..., Prediction]
 
+WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
@@ -76,9 +78,13 @@ def localize(
     Every PATH gives a row, whatever happens to it. Put -- before a path that begins with a dash.
     """
     configure_logging(verbose=verbose, quiet=quiet)
+    format_ = format_ or default_format(output)
+    refuse_unused(format_, curves=curves, all_proposals=all_proposals is not None)
+    if reproducible and threads not in (None, 1):
+        # Another number of threads adds numbers in another order, and the last bits differ.
+        raise click.UsageError(f"--reproducible runs in one thread, got --threads {threads}; leave one out")
     settings = {
         "device": resolve_device(device),
-        # Another number of threads adds numbers in another order, and the last bits differ.
         "threads": 1 if reproducible else threads,
         "threshold": threshold,
         "min_score": min_score,
@@ -102,13 +108,26 @@ def load_localizer(weights: str, **settings: Any) -> Localize:
     return load(weights, **settings)
 
 
+def default_format(output: str | None) -> str:
+    """Text for a reader at a terminal, JSON for everything else."""
+    return "text" if output in (None, "-") and sys.stdout.isatty() else "json"
+
+
+def refuse_unused(format_: str, *, curves: bool, all_proposals: bool) -> None:
+    """Refuse what was asked for and would not be in the output."""
+    asked = {"--curves": curves, "--all-proposals": all_proposals}
+    for option in [option for option, given in asked.items() if given and format_ not in WHOLE_FORMATS]:
+        raise click.UsageError(
+            f"{option} adds to the result document, and --format {format_} does not hold it; "
+            f"use --format {' or '.join(WHOLE_FORMATS)}"
+        )
+
+
 def open_report(
-    paths: Sequence[str], output: str | None, format_: str | None, *, reproducible: bool
+    paths: Sequence[str], output: str | None, format_: str, *, reproducible: bool
 ) -> ReportWriter:
     """Open the place where results go, before anything is analysed."""
     to_stdout = output in (None, "-")
-    if format_ is None:
-        format_ = "text" if to_stdout and sys.stdout.isatty() else "json"
     array = len(paths) > 1 or os.path.isdir(paths[0])
     target: str | IO[str] = sys.stdout if to_stdout else output
     sources = [(id, path) for path, id in _with_ids(paths)]

@@ -111,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def configure_logging(*, verbose: int = 0, quiet: bool = False) -> None:
     """Send log lines to stderr: warnings, with ``-v`` one line a recording, with ``-vv`` one a window."""
+    if quiet and verbose:
+        raise click.UsageError("--quiet asks for fewer lines and -v for more; leave one out")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("avloc: %(message)s" if verbose < 2 else "%(name)s: %(message)s"))
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]

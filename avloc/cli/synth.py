@@ -35,8 +35,7 @@ CONDITIONS = ("clean", "wide", "telephone")
 @click.option(
     "--condition",
     type=click.Choice(CONDITIONS),
-    default="clean",
-    help="What is done to the whole sound of every recording.",
+    help="What is done to the whole sound of every recording; default clean.",
 )
 @click.option("--telephone", is_flag=True, help="Short for --condition telephone.")
 @click.option("--video", is_flag=True, help="Talking faces, written as MP4.")
@@ -52,7 +51,7 @@ def synth(
     seed: int,
     genuine_share: float,
     duration_s: float,
-    condition: str,
+    condition: str | None,
     telephone: bool,
     video: bool,
     any_licence: bool,
@@ -61,6 +60,9 @@ def synth(
 ) -> None:
     """Write partially forged and genuine recordings with a manifest to the new folder OUT."""
     configure_logging(verbose=1)
+    condition = _one_condition(condition, telephone=telephone)
+    if wav and video:
+        raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
     from avloc.datasets.speech_pool import SpeechPool
     from avloc.datasets.talking_faces import TalkingFaces
     from avloc.synth.compose import MIXTURE
@@ -68,7 +70,6 @@ def synth(
     from avloc.synth.families import AUDIO_FAMILIES
     from avloc.synth.recordings import Recipe, write_recordings
 
-    condition = "telephone" if telephone else condition
     known = {*SOUND_FAMILIES, MOUTH_BLEND} if video else set(AUDIO_FAMILIES)
     default = PICTURE_MIXTURE if video else MIXTURE
     chosen = tuple(families.split(",")) if families else tuple(sorted(default))
@@ -101,6 +102,14 @@ def synth(
         notes={"command": ["avloc", *sys.argv[1:]], "condition": condition},
     )
     click.echo(manifest)
+
+
+def _one_condition(condition: str | None, *, telephone: bool) -> str:
+    if telephone and condition not in (None, "telephone"):
+        raise click.UsageError(
+            f"--telephone is short for --condition telephone, got --condition {condition} too; leave one out"
+        )
+    return "telephone" if telephone else condition or "clean"
 
 
 def _degradation(condition: str, pool: object) -> object:

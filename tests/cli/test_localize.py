@@ -218,12 +218,29 @@ def test_defaults_leave_the_decision_to_the_weights(run, fake, files):
         ["--limit", "mood=3"],
         ["--limit", "duration_s=long"],
         ["--limit", "pixels=-1"],
+        ["--curves", "--format", "csv"],
+        ["--curves", "--format", "text"],
+        ["--all-proposals", "5", "--format", "csv"],
+        ["--reproducible", "--threads", "4"],
+        ["--quiet", "-v"],
     ],
     ids=" ".join,
 )
 def test_a_wrong_option_exits_with_2_before_anything_runs(run, fake, files, option):
     code, out, err = run("localize", *files("a.wav"), *option)
     assert code == 2 and out == "" and "Error" in err and fake.seen == []
+
+
+def test_options_that_would_do_nothing_say_why(run, fake, files, monkeypatch):
+    (path,) = files("a.wav")
+    monkeypatch.setattr("avloc.cli.localize.default_format", lambda output: "text")
+    err = run("localize", path, "--curves").err
+    assert "--curves adds to the result document, and --format text does not hold it" in err
+    assert "--format json or jsonl" in err
+    assert "one thread, got --threads 4" in run("localize", path, "--reproducible", "--threads", "4").err
+    assert "leave one out" in run("localize", path, "--quiet", "-vv").err
+    options = ["--curves", "--all-proposals", "3", "--reproducible", "--threads", "1", "--format", "jsonl"]
+    assert run("localize", path, *options).code == 0
 
 
 def test_weights_that_do_not_load_exit_with_2(run, files, monkeypatch):
@@ -241,7 +258,7 @@ def test_weights_that_do_not_load_exit_with_2(run, files, monkeypatch):
 def test_reproducible_documents_hold_no_timing_and_take_one_thread(run, fake, files):
     (path,) = files("a.wav")
     assert "timing" in json.loads(run("localize", path).out)
-    assert "timing" not in json.loads(run("localize", path, "--reproducible", "--threads", "2").out)
+    assert "timing" not in json.loads(run("localize", path, "--reproducible").out)
     assert fake.settings["threads"] == 1
 
 

@@ -60,3 +60,7 @@ def test_text_says_what_would_be_analysed(run):
 
 def test_an_unknown_limit_exits_with_2(run):
     assert run("probe", "a.mp4", "--limit", "mood=1").code == 2
+
+
+def test_quiet_and_verbose_exclude_each_other(run):
+    assert run("probe", "a.mp4", "--quiet", "-v").code == 2

@@ -55,3 +55,23 @@ def test_an_unknown_family_and_a_full_folder_are_wrong_use(media, tmp_path, caps
 def test_a_use_without_recordings_is_said(media, tmp_path, capsys):
     assert main(["synth", str(tmp_path / "a"), "--media", str(media), "--use", "test"]) == 2
     assert "use='test'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--telephone", "--condition", "wide"], "got --condition wide too"),
+        (["--telephone", "--condition", "clean"], "got --condition clean too"),
+        (["--video", "--wav"], "--video writes MP4"),
+    ],
+)
+def test_options_that_contradict_each_other_are_wrong_use(media, tmp_path, capsys, options, why):
+    assert main(["synth", str(tmp_path / "a"), "--media", str(media), "--n", "1", *options]) == 2
+    assert why in capsys.readouterr().err and not (tmp_path / "a").exists()
+
+
+def test_telephone_is_short_for_its_condition(media, tmp_path):
+    common = ["--media", str(media), "--n", "1", "--families", "pitch_shift", "--telephone"]
+    for name, more in (("a", []), ("b", ["--condition", "telephone"])):
+        assert main(["synth", str(tmp_path / name), *common, *more]) == 0
+        assert json.loads((tmp_path / name / "synth.json").read_text())["condition"] == "telephone"
