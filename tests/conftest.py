@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def _beside_the_checkout(variable: str, folder: str) -> Path:
     given = os.environ.get(variable)
     found = Path(given) if given else ROOT.parent / "shared" / folder
+    if given and not found.is_dir():
+        pytest.fail(f"{variable} names no folder: {given!r}")
     if not found.is_dir():
         place = f"{found.parent.name}/{folder or '.'}"
         pytest.skip(f"needs {variable}, or the folder {place} beside the checkout")
