@@ -151,9 +151,13 @@ class Localizer:
 
     def _told(self, recording: Recording, assembler: Assembler, decoder: Decoder) -> Prediction:
         stopped = assembler.stop_reason()
+        noted = "; ".join(decoder.notes)  # which cap kept something out
         if stopped is None:
-            return Prediction(recording, Status.ANALYSED, provenance=self.provenance, **assembler.outcome())
-        message = "; ".join(decoder.notes) or f"nothing could be analysed in {assembler.end_s:.3f} s of media"
+            found = assembler.outcome()
+            return Prediction(
+                recording, Status.ANALYSED, message=noted or None, provenance=self.provenance, **found
+            )
+        message = noted or f"nothing could be analysed in {assembler.end_s:.3f} s of media"
         return Prediction(
             recording,
             Status.NOT_ANALYSABLE,

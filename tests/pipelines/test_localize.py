@@ -1,4 +1,5 @@
 import logging
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ import torch
 
 from avloc import ops
 from avloc.decoding.select import Selection
-from avloc.media.encode import write_audio
+from avloc.media.encode import write_audio, write_video
+from avloc.media.probe import open_recording
+from avloc.media.supervisor import Limits
 from avloc.report.schema import from_dict, json_schema, to_dict
 from avloc.structures import Modality, Reason, Status, Verdict
 
@@ -297,6 +300,19 @@ def test_a_truncated_recording_has_less_than_full_coverage(localize_made, make_m
     assert prediction.analysed.coverage_audio == pytest.approx(0.6)
     assert prediction.analysed.duration_s == 10.0 and Reason.TRUNCATED in prediction.warnings
     assert all(d.segment.end <= 6.0 for d in prediction.detections)
+
+
+def test_a_cap_that_is_reached_while_the_analysis_goes_on_is_named(
+    localize_made, localizer_of, make_media, make_noise, tmp_path
+):
+    path = tmp_path / "clip.mp4"
+    write_video(path, np.zeros((50, 64, 64, 3), np.uint8), Fraction(25), make_noise(2.0, (0.5, 1.0)), 16000)
+    localizer = localizer_of()
+    localizer._limits = Limits(pixels=100)  # the recording is opened under a larger cap than decoded
+    prediction = localizer(open_recording(path))
+    assert prediction.status is Status.ANALYSED and Reason.LIMIT_REACHED in prediction.warnings
+    assert prediction.message.startswith("pixels: ")
+    assert localize_made(make_media(make_noise(2.0))).message is None
 
 
 def test_missing_sound_is_masked_and_lowers_no_coverage(localize_made, make_media, make_noise):
