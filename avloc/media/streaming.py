@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from avloc.media.clock import timestamp_to_seconds
+from avloc.media.clock import GRID_RATE, timestamp_to_seconds
 from avloc.media.headers import has_exact_durations
 from avloc.media.picture import ColourTrack, PictureTrack
 from avloc.media.protocol import Message
 from avloc.media.sound import SoundTrack
 
 HEARTBEAT_S = 1.0
+LONGER_S = 0.5  # beyond the cap on duration: headers leave out the padding of a codec
 CUT_S = 0.5  # a stream that ends this much before its header says was truncated
 DRIFT_PPM = 100.0  # quartz clocks differ by less than a third of it each
 DRIFT_S = 0.04  # one grid frame; less over the whole recording is not worth a warning
@@ -128,8 +129,11 @@ class Streaming:
 
     def _find_excess(self, index: int, frame: Any) -> str | None:
         """Name the cap that a decoded frame goes over; headers may have said something else."""
-        limits = self._limits
-        if self._tracks[index].is_picture:
+        limits, track = self._limits, self._tracks[index]
+        position_s = float(track.n_grid_frames / GRID_RATE if track.is_picture else track.clock.position)
+        if position_s > limits["duration_s"] + LONGER_S:
+            return f"duration_s: goes on after {position_s:.0f} s, at most {limits['duration_s']:.0f} s"
+        if track.is_picture:
             n_bytes = frame.width * frame.height * 3 // 2  # 4:2:0, the usual sampling
             if frame.width * frame.height > limits["pixels"]:
                 return f"pixels: {frame.width}x{frame.height} px, at most {limits['pixels']:.0f} px"

@@ -23,7 +23,7 @@ from avloc.media.picture import ColourTrack, PictureTrack
 from avloc.media.protocol import Message, encode_message, read_message, unpack_path
 from avloc.media.sandbox import enter_sandbox
 from avloc.media.sound import SoundTrack
-from avloc.media.streaming import Refusal, Streaming
+from avloc.media.streaming import LONGER_S, Refusal, Streaming
 
 CONTAINERS = (
     "mov,matroska,avi,wav,w64,flac,ogg,mp3,aac,amr,amrnb,amrwb,aiff,au,caf,asf,flv,mpegts,mpeg,wv,tta,ac3,eac3,"
@@ -98,7 +98,7 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     content = inspect_content(path)
     with _open(path, content, limits) as container:
         tracks = {}
-        limit = Fraction(limits["duration_s"])
+        limit = Fraction(limits["duration_s"]) + 2 * Fraction(LONGER_S)  # a track ends before it gets there
         if fields["audio"] is not None:
             tracks[fields["audio"]] = SoundTrack(
                 _make_resampler, _make_sample_converter, sample_rate=fields["sample_rate"], limit=limit

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,51 @@ def test_a_picture_that_grows_within_the_stream_is_a_limit(make):
     assert heard > 1.9
     assert seen == 0
     assert "pixels" in decoder.notes[0]
+
+
+def lying_flac(make, seconds: float):
+    """Write a FLAC file whose header promises one second."""
+    import av
+
+    path = make.folder / "lying.flac"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=16000, layout="mono")
+        for _ in range(round(seconds * 25)):
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 640), np.int16), format="s16", layout="mono")
+            frame.sample_rate = 16000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(path.read_bytes())
+    data[22:26] = (16000).to_bytes(4, "big")  # the number of samples in STREAMINFO
+    path.write_bytes(data)
+    return path
+
+
+def test_a_header_that_lies_about_the_duration_does_not_lift_the_cap(make):
+    limits = Limits(duration_s=2.0)
+    recording = open_recording(lying_flac(make, 7.9), limits=limits)
+    assert recording.duration == 1.0
+    heard = 0
+    with pytest.raises(UnreadableMediaError, match="duration_s") as caught:
+        for block in Decoder(recording, limits=limits):
+            heard += block.samples.shape[1]
+    assert caught.value.reason == "limit_reached" and heard <= 3 * 16000
+
+
+def test_a_little_more_than_the_header_says_is_no_reason_to_stop(make):
+    limits = Limits(duration_s=2.0)
+    decoder = Decoder(open_recording(lying_flac(make, 2.08), limits=limits), limits=limits)
+    assert lengths(decoder)[0] == pytest.approx(2.08, abs=0.001)
+    assert Reason.LIMIT_REACHED not in decoder.warnings
+
+
+def test_the_stream_that_goes_on_after_the_cap_ends_and_the_other_is_whole(make):
+    long = make.clip(samples=make.tone(1.0), times=[Fraction(i, 25) for i in range(125)])
+    limits = Limits(duration_s=2.0)  # opened under a larger cap than decoded
+    decoder = Decoder(open_recording(long), limits=limits)
+    heard, seen = lengths(decoder)
+    assert heard == pytest.approx(1.0, abs=0.15) and 2.0 < seen < 3.0
+    assert decoder.warnings == (Reason.LIMIT_REACHED,) and "duration_s" in decoder.notes[0]
 
 
 def test_sound_that_drifts_against_the_picture_is_reported(make):
