@@ -76,6 +76,7 @@ def _long_term_spectrum(waveform: np.ndarray, sample_rate: int) -> np.ndarray | 
     if n_frames == 0:
         return None
     frames = np.asarray(waveform[: n_frames * n_fft], dtype=np.float32).reshape(n_frames, n_fft)
+    frames = frames - frames.mean(axis=1, keepdims=True)  # an offset would make every frame a loud one
     energy = np.einsum("ij,ij->i", frames, frames)
     loud = np.quantile(energy, 0.95) * 10.0 ** (-ACTIVE_RANGE_DB / 10.0)
     frames = frames[(energy > 0) & (energy >= loud)]
@@ -98,8 +99,8 @@ def measure_snr(waveform: np.ndarray, speech_mask: np.ndarray) -> float | None:
     -------
     float [dB, -20 to 100] or None
         The noise is the median power of the blocks of 320 samples without speech, so a door or the end of a
-        word among them does not count; it is taken off the power of speech. None without ten such blocks of
-        each kind, and for silence between silence.
+        word among them does not count; it is taken off the power of speech. A constant offset is neither.
+        None without ten such blocks of each kind, and for silence between silence.
 
     Raises
     ------
@@ -110,6 +111,8 @@ def measure_snr(waveform: np.ndarray, speech_mask: np.ndarray) -> float | None:
         raise ValueError(f"expected two arrays (N,), got {waveform.shape} and {speech_mask.shape}")
     n_blocks = len(waveform) // SNR_BLOCK_SAMPLES
     blocks = np.asarray(waveform[: n_blocks * SNR_BLOCK_SAMPLES], dtype=np.float64)
+    if len(blocks):
+        blocks = blocks - np.median(blocks)  # an offset; a slam on one side would move the mean
     power = np.square(blocks).reshape(n_blocks, SNR_BLOCK_SAMPLES).mean(axis=1)
     mask = speech_mask[: n_blocks * SNR_BLOCK_SAMPLES].reshape(n_blocks, SNR_BLOCK_SAMPLES)
     speech, noise = power[mask.all(axis=1)], power[~mask.any(axis=1)]

@@ -104,6 +104,21 @@ def test_a_slam_between_words_does_not_count_as_noise():
     assert measure_snr(waveform, mask) == pytest.approx(40.0, abs=0.5)
 
 
+@pytest.mark.parametrize("offset", [0.1, -0.5])
+def test_a_constant_offset_is_neither_speech_nor_noise(offset):
+    rng = np.random.default_rng(3)
+    mask = np.arange(160000) // 16000 % 2 == 0
+    waveform = rng.normal(0, 0.01, 160000) + np.where(mask, rng.normal(0, 0.04, 160000), 0)
+    assert measure_snr(waveform + offset, mask) == pytest.approx(measure_snr(waveform, mask), abs=0.02)
+
+
+def test_an_offset_does_not_make_silence_loud():
+    waveform = low_passed(3400.0)
+    waveform[16000:48000] = np.random.default_rng(2).normal(0, 1e-5, 32000)
+    assert measure_bandwidth(waveform + np.float32(0.3), 16000) < 3600
+    assert measure_bandwidth(np.full(16000, 0.3, np.float32), 16000) == 0.0
+
+
 def test_a_ratio_needs_speech_and_silence():
     waveform = np.random.default_rng(5).normal(0, 0.1, 16000)
     assert measure_snr(waveform, np.ones(16000, bool)) is None
