@@ -12,7 +12,7 @@ from typing import IO, Any
 import click
 
 from avloc.cli.main import DEFECT, DETECTED, FAILED, Terminated, configure_logging, silence_stdout
-from avloc.cli.options import Device, Unit, read_limits, resolve_device, verbosity
+from avloc.cli.options import Device, Unit, read_limits, verbosity
 from avloc.report.writers import FORMATS, ReportWriter
 from avloc.structures import Prediction, Reason, Recording, Status, Verdict
 
@@ -84,7 +84,7 @@ def localize(
         # Another number of threads adds numbers in another order, and the last bits differ.
         raise click.UsageError(f"--reproducible runs in one thread, got --threads {threads}; leave one out")
     settings = {
-        "device": resolve_device(device),
+        "device": device,
         "threads": 1 if reproducible else threads,
         "threshold": threshold,
         "min_score": min_score,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,31 +25,18 @@ class Unit(click.ParamType):
 
 
 class Device(click.ParamType):
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``; only written here, found by ``resolve_device``."""
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``, turned into what this machine has."""
 
     name = "auto|cpu|cuda[:N]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form."""
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-            self.fail(f"expected auto, cpu, cuda or cuda:N, got {value!r}", param, ctx)
-        return value
+        """Find the device."""
+        from avloc.pipelines.settings import resolve_device
 
-
-def resolve_device(name: str) -> str:
-    """Turn ``auto`` into what this machine has, and refuse a CUDA device that it has not."""
-    if name == "cpu":
-        return name
-    import torch
-
-    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        return "cuda" if n_devices else "cpu"
-    if int(name.partition(":")[2] or 0) >= n_devices:
-        raise click.UsageError(
-            f"there is no device {name!r} here: {n_devices} CUDA devices found; use --device cpu"
-        )
-    return name
+        try:
+            return resolve_device(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def read_limits(pairs: tuple[str, ...]) -> Any:

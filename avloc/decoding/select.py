@@ -20,9 +20,9 @@ class Selection:
 
     Parameters
     ----------
-    pre_top_k : int
+    pre_top_k : int [>= 1]
         Proposals that enter suppression, best first after rescoring.
-    window_top_k : int
+    window_top_k : int [>= 1]
         Proposals that one window hands on, best point score first; bounds the memory of a long recording.
     min_score : float [0, 1]
         Proposals below are dropped, before and after suppression.
@@ -32,7 +32,7 @@ class Selection:
         Width of the Gaussian decay ``exp(-iou**2 / sigma)``.
     iou_threshold : float [0, 1]
         From which overlap the linear decay acts; the Gaussian always acts.
-    max_segments : int
+    max_segments : int [>= 1]
         Segments kept a recording and channel.
     final_iou : float, optional [0, 1]
         A last hard suppression at this overlap; None: none.
@@ -57,6 +57,16 @@ class Selection:
         weights = (self.point_weight, self.inside_weight, self.contrast_weight, self.sharpness_weight)
         if min(weights) < 0 or sum(weights) <= 0:
             raise ValueError(f"the weights of rescoring must be >= 0 and one of them > 0, got {weights}")
+        for name in ("pre_top_k", "window_top_k", "max_segments"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        for name in ("min_score", "iou_threshold", "final_iou"):
+            value = getattr(self, name)
+            if not (value is None and name == "final_iou") and not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+        if not self.sigma > 0:
+            raise ValueError(f"sigma must be above 0, got {self.sigma!r}")
         if self.method not in ("gaussian", "linear"):
             raise ValueError(f"method must be 'gaussian' or 'linear', got {self.method!r}")
 

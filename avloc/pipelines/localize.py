@@ -23,7 +23,7 @@ from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
 from avloc.pipelines.read_ahead import read_ahead
 from avloc.pipelines.results import ChannelFindings
-from avloc.pipelines.settings import Settings
+from avloc.pipelines.settings import Settings, check_count, resolve_device
 from avloc.pipelines.tracks import Tracks
 from avloc.pipelines.windows import Merger
 from avloc.structures import ERROR_REASONS, Prediction, Provenance, Reason, Recording, Status, Timing
@@ -47,7 +47,7 @@ class Localizer:
     settings : Settings
         Threshold, lowest listed score, curves.
     device : str
-        ``"cpu"`` or ``"cuda"``, with an index if wanted.
+        As of ``resolve_device``.
     threads : int, optional [>= 1]
         Intra-op threads of torch while a recording is analysed; as they are without it.
     limits : Limits, optional
@@ -66,10 +66,9 @@ class Localizer:
         threads: int | None = None,
         limits: Limits | None = None,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads!r}")
+        check_count("threads", threads)
         self.card, self.selection, self.settings = card, selection, settings
-        self.device = torch.device(device)
+        self.device = torch.device(resolve_device(device))
         self._network = network.eval().to(self.device)
         self._threads, self._limits = threads, limits
         self.provenance = Provenance(
@@ -214,7 +213,7 @@ def load_localizer(
     weights : str or os.PathLike
         ``"default"``, a name in ``$AVLOC_HOME/weights``, or a path.
     device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``: the first CUDA device if there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"``: the first CUDA device if there is one.
     threads : int, optional [>= 1]
         Intra-op threads of torch.
     threshold : float, optional [0, 1]
@@ -223,7 +222,7 @@ def load_localizer(
         Score from which detections are listed; the threshold without it.
     max_segments : int, optional [>= 1]
         Most segments a recording and channel; what the weights were tuned with (100) without it.
-    all_proposals : int, optional
+    all_proposals : int, optional [>= 1]
         Add this many proposals from before suppression.
     curves : bool
         Add the frame curves.
@@ -235,21 +234,21 @@ def load_localizer(
     CheckpointError, ConfigError
         If the weights cannot be used.
     ValueError
-        If an argument is out of range.
+        If an argument is out of range, or there is no such device.
     """
+    settings = Settings(threshold, min_score, curves, all_proposals)
+    check_count("max_segments", max_segments)
     network, card, sha256 = load_weights(weights)
     config, _ = read_header(weights)
     selection = Selection.from_mapping(config.get("decoding", {}))
     if max_segments is not None:
         selection = replace(selection, max_segments=max_segments)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return Localizer(
         network,
         card,
         weights_sha256=sha256,
         selection=selection,
-        settings=Settings(threshold, min_score, curves, all_proposals),
+        settings=settings,
         device=device,
         threads=threads,
         limits=limits,

@@ -1,5 +1,6 @@
 """What a user of ``Localizer`` may choose."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -7,8 +8,8 @@ from dataclasses import dataclass
 class Settings:
     """What a user may choose; None leaves it to the card.
 
-    ``threshold`` decides the verdict, ``min_score`` only what is listed, ``all_proposals`` how many proposals
-    from before suppression are added.
+    ``threshold`` decides the verdict, ``min_score`` only what is listed, ``all_proposals``, at least 1, how
+    many proposals from before suppression are added.
     """
 
     threshold: float | None = None
@@ -21,3 +22,42 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+        check_count("all_proposals", self.all_proposals)
+
+
+def check_count(name: str, value: int | None) -> None:
+    """Refuse with a ValueError what is neither None nor a whole number from 1 on."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"{name} must be a whole number of at least 1, or None, got {value!r}")
+
+
+def resolve_device(name: str) -> str:
+    """Turn the name of a device into one that this machine has.
+
+    Parameters
+    ----------
+    name : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"``: the first CUDA device if any, else the CPU.
+
+    Returns
+    -------
+    str
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    ValueError
+        If the name has none of these forms, or there is no such device here.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", name):
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    if name == "cpu":
+        return name
+    import torch  # only here: the command line asks for a device before it loads a network
+
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if n_devices else "cpu"
+    if int(name.partition(":")[2] or 0) >= n_devices:
+        raise ValueError(f"there is no device {name!r} here: {n_devices} CUDA devices found; use cpu or auto")
+    return name

@@ -122,3 +122,21 @@ def test_the_default_configuration_spells_out_the_defaults():
     from avloc.config import load_config
 
     assert Selection.from_mapping(load_config("default")["decoding"]) == Selection()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_segments", 0),
+        ("max_segments", 2.0),
+        ("pre_top_k", -1),
+        ("window_top_k", True),
+        ("min_score", -0.1),
+        ("iou_threshold", float("nan")),
+        ("final_iou", 1.5),
+        ("sigma", 0.0),
+    ],
+)
+def test_a_value_out_of_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {value!r}"):
+        Selection(**{name: value})
