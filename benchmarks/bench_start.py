@@ -1,7 +1,7 @@
 """Start-up: CPU of ``avloc --help``, and the wall time of a whole run on a short clip from a cold start.
 
-Each run is a process of its own; the smallest and the median of several are told. The clips are ten seconds of
-a recording, as sound alone and as picture and sound.
+Each run is a process of its own; the smallest and the median of several are told. The clips are ten seconds
+of a recording, as sound alone and as picture and sound.
 
     python benchmarks/bench_start.py --output benchmarks/results/bench_start.json
 """

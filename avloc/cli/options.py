@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -58,6 +60,18 @@ def read_limits(pairs: tuple[str, ...]) -> Any:
         if not values[name] > 0:
             raise click.UsageError(f"--limit {name} needs a number above 0, got {text!r}")
     return Limits(**values)
+
+
+def make_folder(name: str, folder: Path) -> None:
+    """Make a folder and try to write there, before work is done for it; ``name`` is what the user calls it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise click.UsageError(
+            f"{name} {str(folder)!r} cannot be written: {error.strerror or error}; name another folder"
+        ) from error
 
 
 def verbosity(command: Callable) -> Callable:

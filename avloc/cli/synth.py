@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from avloc.cli.main import configure_logging
+from avloc.cli.options import make_folder
 
 CONDITIONS = ("clean", "wide", "telephone")
 
@@ -75,9 +76,11 @@ def synth(
     chosen = tuple(families.split(",")) if families else tuple(sorted(default))
     if not set(chosen) <= known:
         raise click.UsageError(f"--families knows {sorted(known)}, got {sorted(set(chosen) - known)}")
-    if out.exists() and any(out.iterdir()):
+    make_folder("OUT", out)
+    if any(out.iterdir()):
         raise click.UsageError(f"{str(out)!r} is not empty; give a new folder")
     cache = cache or out.with_name(out.name + "-cache")
+    make_folder("--cache", cache)
     pool = SpeechPool.build(media, use=use, cache=cache, weights_only=not any_licence)
     faces = TalkingFaces.build(media, use=use, cache=cache, weights_only=not any_licence) if video else None
     if "neural_pair" in chosen and not pool.pairs:

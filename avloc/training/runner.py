@@ -1,6 +1,8 @@
 """Training in one place: mmengine's Runner, its optimizer, schedules and hooks, in order of action."""
 
+import errno
 import logging
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,12 +68,11 @@ def train(
     Raises
     ------
     ConfigError, CheckpointError, AnnotationError
-        If the configuration, a weights file or a manifest does not fit.
+        If the configuration, a weights file or a manifest does not fit, or ``work_dir`` cannot be written.
     """
     cfg = load_config(config, overrides=dict(overrides or {}))
     settings = cfg["train"]
-    folder = Path(work_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _writable(work_dir)
     torch.manual_seed(settings["seed"])  # the first weights belong to the seed, as all that follows does
     network = build_network(cfg["model"])
     _check(settings, network)
@@ -91,6 +92,20 @@ def train(
     runner = _assemble(objective, source, settings, folder, development, checkpoint)
     runner.train()
     return _write_weights(runner, cfg, folder, config)
+
+
+def _writable(work_dir: str) -> Path:
+    """Make the folder and try to write there, before hours are spent on what could not be kept."""
+    folder = Path(work_dir)
+    try:
+        if not work_dir:
+            raise FileNotFoundError(errno.ENOENT, "the name is empty")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        why = error.strerror or error
+        raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
 
 
 def _check(settings: Mapping, network: torch.nn.Module) -> None:

@@ -75,3 +75,20 @@ def test_telephone_is_short_for_its_condition(media, tmp_path):
     for name, more in (("a", []), ("b", ["--condition", "telephone"])):
         assert main(["synth", str(tmp_path / name), *common, *more]) == 0
         assert json.loads((tmp_path / name / "synth.json").read_text())["condition"] == "telephone"
+
+
+@pytest.mark.parametrize(
+    ("out", "more", "name"),
+    [
+        ("/proc/x", [], "OUT '/proc/x'"),
+        ("file/a", [], "OUT"),
+        ("a", ["--cache", "/proc/x"], "--cache '/proc/x'"),
+        ("a", ["--cache", "file"], "--cache 'file'"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_wrong_use(media, tmp_path, monkeypatch, capsys, out, more, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert main(["synth", out, "--media", str(media), "--n", "1", *more]) == 2
+    err = capsys.readouterr().err
+    assert name in err and "cannot be written: " in err and "Traceback" not in err

@@ -229,3 +229,13 @@ def test_sound_alone_can_be_trained_without_a_visual_branch(corpus, overrides, t
     path = run(corpus, tmp_path, kept | {"model.visual_encoder": None, "train.iterations": 2})
     network, _, _ = load_weights(path)
     assert network.visual_encoder is None and set(network.inputs) == {"audio"}
+
+
+@pytest.mark.parametrize(
+    ("work_dir", "why"), [("/proc/x", "No such file"), ("file", "File exists"), ("", "name is empty")]
+)
+def test_a_work_dir_that_cannot_be_written_is_refused(tmp_path, monkeypatch, work_dir, why):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=f"--work-dir {work_dir!r}: .*{why}"):
+        train("default", media=(), work_dir=work_dir)
