@@ -63,7 +63,7 @@ def read_limits(pairs: tuple[str, ...]) -> Any:
 
 
 def make_folder(name: str, folder: Path) -> None:
-    """Make a folder and try to write there, before work is done for it; ``name`` is what the user calls it."""
+    """Make a folder and try to write there before any work is done; ``name`` is what the user calls it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
