@@ -205,7 +205,8 @@ class Supervisor:
         if code is None:
             how = f"broke the protocol: {detail}"
         elif code < 0:
-            how = f"was ended by signal {-code} ({signal.Signals(-code).name})"
+            names = {known.value: known.name for known in signal.Signals}  # real-time signals have none
+            how = f"was ended by signal {-code} ({names.get(-code, 'unnamed')})"
         else:
             how = f"ended with code {code}{self._last_words()}"
         return UnreadableMediaError(path, f"the decoder {how}", reason="decoder_crash")

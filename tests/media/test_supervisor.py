@@ -114,6 +114,7 @@ def test_media_time_buys_waiting_time():
     [
         ("os.abort()", "SIGABRT"),
         ("os.kill(os.getpid(), 11)", "SIGSEGV"),
+        ("os.kill(os.getpid(), 40)", "signal 40"),
         ("sys.stderr.write('no room left'); sys.exit(3)", "code 3: no room left"),
         (r"os.write(1, b'\xff\xff\xff\xff'); time.sleep(60)", "protocol"),
     ],
