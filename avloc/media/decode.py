@@ -250,10 +250,13 @@ def read_frames(path: str | os.PathLike) -> tuple[np.ndarray, Fraction]:
 def _request_blocks(recording: Recording, fields: dict, limits: Limits) -> Iterator[Message]:
     """Ask the child to decode ``recording``; yield its blocks and the final report."""
     before = check_file(recording.path, limits)
-    if recording.n_bytes is not None and before.n_bytes != recording.n_bytes:
+    state = recording._file_state
+    # what was read back from a document knows the size only
+    if recording.n_bytes not in (None, before.n_bytes) or state not in (None, before):
         raise UnreadableMediaError(
             recording.path,
-            f"the file had {recording.n_bytes} bytes when it was opened and now has {before.n_bytes}",
+            f"the file is no longer the one that was opened: {recording.n_bytes} bytes then, "
+            f"{before.n_bytes} now",
             reason="changed_during_read",
         )
     audio = recording.audio if fields["picture"] != "colour" else None

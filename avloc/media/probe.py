@@ -5,9 +5,8 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from avloc.errors import UnreadableMediaError
 from avloc.media.protocol import Message, pack_path
@@ -19,13 +18,13 @@ logger = logging.getLogger(__name__)
 HASH_BLOCK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """Size and time of change: what tells that a file is still the same."""
+class FileState(NamedTuple):
+    """Size, time of change and identity: what tells that a file is still the same."""
 
     n_bytes: int
     changed_ns: int
     inode: int
+    device: int
 
 
 def open_recording(
@@ -98,6 +97,7 @@ def probe(
         streams=streams,
         extra=extra,
         warnings=tuple(warnings),
+        _file_state=tuple(before),
     )
 
 
@@ -125,7 +125,7 @@ def check_file(path: str, limits: Limits) -> FileState:
     if status.st_size > limits.bytes:
         message = f"bytes: the file has {status.st_size} bytes, at most {limits.bytes} are read"
         raise UnreadableMediaError(path, message, reason="limit_reached")
-    return FileState(status.st_size, status.st_mtime_ns, status.st_ino)
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
 def _ask(path: str, limits: Limits) -> dict[str, Any]:

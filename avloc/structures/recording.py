@@ -1,7 +1,7 @@
 """What a media file contains, known before anything is decoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from avloc.structures.prediction import Reason
@@ -55,6 +55,9 @@ class Recording:
     streams: tuple[AudioInfo | VideoInfo, ...] = ()
     extra: Mapping[str, str] | None = None
     warnings: tuple[Reason, ...] = ()
+    # What the file system said of the file when it was hashed; ``avloc.media`` compares it before it decodes.
+    # It is no property of the recording: neither written, nor shown, nor part of equality.
+    _file_state: tuple[int, ...] | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @property
     def audio(self) -> AudioInfo | None:

@@ -1,4 +1,6 @@
+import dataclasses
 import os
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -217,6 +219,32 @@ def test_a_change_between_opening_and_decoding_is_an_error(make):
     with pytest.raises(UnreadableMediaError) as caught:
         list(Decoder(recording))
     assert caught.value.reason == "changed_during_read"
+
+
+def test_other_content_of_the_same_size_after_opening_is_an_error(make):
+    path = make.wav()
+    recording = open_recording(path)
+    make.wav(samples=make.tone(clicks=[0.5]))
+    assert path.stat().st_size == recording.n_bytes
+    with pytest.raises(UnreadableMediaError, match="no longer") as caught:
+        list(Decoder(recording))
+    assert caught.value.reason == "changed_during_read"
+
+
+def test_another_file_under_the_same_name_is_an_error_whatever_its_time(make):
+    path = make.wav()
+    recording = open_recording(path)
+    other = make.wav("b.wav", samples=make.tone(clicks=[0.5]))
+    shutil.copystat(path, other)
+    other.replace(path)
+    with pytest.raises(UnreadableMediaError) as caught:
+        list(Decoder(recording))
+    assert caught.value.reason == "changed_during_read"
+
+
+def test_a_recording_that_was_read_back_is_decoded_by_its_size(make):
+    recording = open_recording(make.wav())
+    assert list(Decoder(dataclasses.replace(recording, _file_state=None)))
 
 
 def test_a_change_while_decoding_is_an_error(make):
