@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from avloc import __version__
-from avloc.errors import AvlocError
+from avloc.errors import CheckpointError
 from avloc.report.schema import canonical
 
 PACKAGES = (
@@ -25,8 +25,8 @@ PACKAGES = (
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
-def info(as_json: bool, weights: str) -> None:
+@click.option("--weights", metavar="NAME|PATH", help="Which network. Default: default.")
+def info(as_json: bool, weights: str | None) -> None:
     """Show versions, kernels, devices, and what the card of the weights says."""
     facts = {
         "avloc": __version__,
@@ -60,16 +60,19 @@ def _devices() -> list[str]:
     return ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(n_devices))]
 
 
-def _weights(name: str) -> dict[str, Any]:
-    """Summarise the card; weights that do not load are a fact to show, not a failure of this verb."""
+def _weights(name: str | None) -> dict[str, Any]:
+    """Summarise the card; that the default is not installed is a fact to show, other weights must load."""
     from avloc.models.weights.locate import find_weights
-    from avloc.models.weights.store import file_sha256, read_header
+    from avloc.models.weights.store import load_weights
 
     try:
-        _, card = read_header(name)
-        return {**card.to_dict(), "sha256": file_sha256(find_weights(name))}
-    except AvlocError as error:
-        return {"name": name, "error": str(error)}
+        path = find_weights("default" if name is None else name)
+    except CheckpointError as error:
+        if name is not None:
+            raise
+        return {"name": "default", "error": str(error)}
+    _, card, sha256 = load_weights(path)  # all of it: a header alone would also be that of a damaged file
+    return {**card.to_dict(), "sha256": sha256}
 
 
 def _lines(value: dict[str, Any], indent: str) -> list[str]:

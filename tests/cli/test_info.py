@@ -8,6 +8,8 @@ import pytest
 
 import avloc
 from avloc.cli import info
+from avloc.models.weights.locate import find_weights
+from avloc.models.weights.store import read_header
 
 PATHS = ("audio_wide", "audio_telephone", "audio_visual", "video_only")
 CARD = {
@@ -55,17 +57,34 @@ def test_text_tells_a_figure_with_its_interval_and_data_in_one_line_each(run, ca
     assert ["AP@0.5", "0.4", "(interval_95", "0.3", "to", "0.5)"] in told
 
 
-def test_weights_that_do_not_load_are_shown_as_such(run):
-    code, out, _ = run("info", "--json", "--weights", "nope/nothing.safetensors")
-    assert code == 0
-    assert "there is no such weights file" in json.loads(out)["weights"]["error"]
+def test_default_weights_that_are_not_installed_are_a_fact_to_show(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    monkeypatch.setenv("AVLOC_HOME", str(tmp_path))
+    code, out, _ = run("info", "--json")
+    assert code == 0 and "the default weights are not in" in json.loads(out)["weights"]["error"]
+    code, out, err = run("info", "--weights", "default")
+    assert (code, out) == (2, "") and "the default weights are not in" in err
 
 
-def test_a_weights_file_is_summed_up_by_its_card(run, tmp_path):
+@pytest.mark.parametrize("name", ["nope", "nope/nothing.safetensors"])
+def test_weights_that_were_named_and_are_not_there_exit_with_2(run, name):
+    code, out, err = run("info", "--json", "--weights", name)
+    assert (code, out) == (2, "") and name in err and "Traceback" not in err
+
+
+def test_weights_that_were_named_and_do_not_load_exit_with_2(run, tmp_path):
     header = {"__metadata__": {"card": json.dumps(CARD), "config": json.dumps({"model": {"type": "x"}})}}
     text = json.dumps(header).encode()
     path = tmp_path / "tiny.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text)
+    code, out, err = run("info", "--json", "--weights", path)
+    assert (code, out) == (2, "") and "tiny.safetensors" in err and "Traceback" not in err
+
+
+def test_a_weights_file_is_summed_up_by_its_card(run):
+    path = find_weights("default")
     summary = json.loads(run("info", "--json", "--weights", path).out)["weights"]
-    assert summary["thresholds"] == CARD["thresholds"] and summary["name"] == "tiny"
+    _, card = read_header(path)
+    assert summary["thresholds"] == card.to_dict()["thresholds"] and summary["name"] == card.name
     assert summary["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert json.loads(run("info", "--json").out)["weights"] == summary
