@@ -17,7 +17,7 @@ from avloc.pipelines.pairing import View, choose_views, relate
 from avloc.pipelines.windows import Window, next_window
 from avloc.structures import Recording, Segment, Timeline
 
-SLACK_FRAMES = 2 * WINDOW_FRAMES  # a stream this far behind the other is taken for absent there
+SLACK_FRAMES = 2 * WINDOW_FRAMES  # a stream this far behind the other is not waited for
 CROP = "mouth96_box"
 
 
@@ -128,6 +128,8 @@ class Tracks:
         self._speech: dict[int | None, _Speech] = {}
         self.n_video_frames = 0
         self.present_samples = 0
+        self._cut_frames = 0  # end of the last window
+        self._late_samples = 0  # of sound that came after its window
 
     def __iter__(self) -> Iterator[WindowTracks]:
         index = 0
@@ -141,6 +143,8 @@ class Tracks:
             index += 1
         for speech in self._speech.values():
             speech.detector.finish()
+        for measures in (*self.channels, self.mix):  # it is there, and nobody analysed it
+            measures.heard_frames += round(self._late_samples / SAMPLES_PER_FRAME)
 
     @property
     def n_frames(self) -> int:
@@ -178,6 +182,9 @@ class Tracks:
             self._sound.append(block.start_sample, block.samples.T)  # time first
             self._present.append(block.start_sample, block.present)
             self.present_samples += int(block.present.sum())
+            n_late = max(0, self._cut_frames * SAMPLES_PER_FRAME - block.start_sample)
+            self._late_samples += int(block.present[:n_late].sum())
+            self.relations.push(block.samples[:, :n_late])  # or sound that is all late would be called silent
             return
         n = len(block.source_index)
         mouth, face, area = np.zeros((n, 96, 96), np.uint8), np.full(n, -1, np.int32), np.zeros(n, np.float32)
@@ -202,7 +209,7 @@ class Tracks:
         views = choose_views(samples, heard, mouth, kept, relations=relations, has_video=self.has_video)
         if samples is not None:
             self._measure(window, samples, heard, relations, views)
-        keep_from = window.start + WINDOW_HOP
+        self._cut_frames, keep_from = window.end, window.start + WINDOW_HOP
         for buffer in (self._mouth, self._face, self._area):
             buffer.drop_before(keep_from)
         for buffer in (self._sound, self._present):

@@ -6,6 +6,7 @@ import pytest
 from avloc.media.decode import read_audio
 from avloc.pipelines.tracks import SLACK_FRAMES, StreamBuffer, Tracks
 from avloc.pipelines.windows import plan_windows
+from avloc.structures import Reason
 
 FRAMES_OF_TWO_WINDOWS = 2 * 640
 
@@ -86,6 +87,39 @@ def test_a_stream_that_runs_a_little_behind_is_not_lost(make_media, make_noise):
     _, windows = run(media, late)
     for cut in windows:
         assert cut.views[0].heard.all() and cut.views[0].seen.all()
+
+
+def one_after_the_other(media, *, sound_first):
+    return sorted(media.blocks(), key=lambda block: hasattr(block, "samples") != sound_first)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_that_comes_after_its_windows_is_there_but_not_analysed(make_media, make_noise, channels):
+    media = make_media(make_noise(200.0, channels=channels), np.full(5000, 90.0))
+    tracks, _ = run(media, one_after_the_other(media, sound_first=False))
+    for measures in (*tracks.channels, tracks.mix):
+        assert measures.heard_frames == 5000
+        assert 0.1 < measures.coverage < 0.4
+
+
+@pytest.mark.parametrize("sound_s", [100.0, 200.0])
+def test_sound_that_was_not_waited_for_lowers_the_coverage(localize_made, make_media, make_noise, sound_s):
+    media = make_media(make_noise(sound_s), np.full(5000, 90.0))
+    late = one_after_the_other(media, sound_first=False)
+    media.blocks = lambda: late
+    prediction = localize_made(media)
+    assert prediction.analysed.coverage_audio < 0.4 and prediction.analysed.coverage_visual == 1.0
+    assert Reason.PARTIAL_COVERAGE in prediction.warnings
+    assert [channel.relation for channel in prediction.channels] == ["distinct"]
+    assert Reason.SILENT not in prediction.warnings
+
+
+def test_pictures_that_come_after_their_windows_are_there_but_not_analysed(make_media, make_noise):
+    media = make_media(make_noise(200.0), np.full(5000, 90.0))
+    tracks, windows = run(media, one_after_the_other(media, sound_first=True))
+    assert tracks.mix.coverage == 1.0 and tracks.n_video_frames == 5000
+    assert tracks.faces.usable_frames < 2000
+    assert sum(cut.views[0].mouth is not None for cut in windows) < len(windows) / 2
 
 
 def test_a_frame_of_sound_counts_from_half_of_its_samples_on(make_media, make_noise):
