@@ -1,4 +1,4 @@
-"""What the decoding child may not do: use much memory, write large files, dump core, gain privileges."""
+"""What the decoding child may not do: use much memory, write large files, gain privileges, reach networks."""
 
 import ctypes
 import os
@@ -11,7 +11,10 @@ ADDRESS_SPACE_BYTES = 6 << 30  # a 40-megapixel H.264 stream with 16 reference p
 WRITTEN_BYTES = 16 << 20  # nothing is written but a measuring tool's own notes
 OPEN_FILES = 64
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
+CLONE_NEWUSER = 0x10000000  # linux/sched.h
+CLONE_NEWNET = 0x40000000
 SIGKILL = 9
 
 
@@ -31,13 +34,31 @@ def enter_sandbox(*, die_with_parent_thread: bool, parent: int) -> None:
     _limit(resource.RLIMIT_FSIZE, WRITTEN_BYTES)
     _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     if sys.platform == "linux":
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        libc = ctypes.CDLL(None, use_errno=True)
+        prctl = libc.prctl
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if _leave_network(libc):
+            prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # a new user namespace took it, and with it /proc/PID
+        # after the namespaces: the kernel forgets this signal when the credentials change
         if die_with_parent_thread:
             prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
     threading.Thread(target=_watch, args=(parent,), daemon=True, name="parent-watch").start()
+
+
+def _leave_network(libc: ctypes.CDLL) -> bool:
+    """Move to a network without interfaces where the kernel allows it; say whether it did.
+
+    Sockets in the file system stay within reach. Root needs no user namespace for it, and in one it could no
+    longer read the files of others; any other user gets one, in which nothing but this process is privileged.
+    Called while the process has one thread: the kernel refuses a user namespace to several.
+    """
+    flags = CLONE_NEWNET if os.geteuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
+    try:
+        return libc.unshare(flags) == 0
+    except AttributeError:  # a C library without it
+        return False
 
 
 def _limit(which: int, value: int) -> None:

@@ -1,10 +1,15 @@
+import os
+import signal
+import socket
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from avloc.media.protocol import Message, pack_path
-from avloc.media.supervisor import Limits, Supervisor
+from avloc.media.supervisor import PACKAGE_ROOT, Limits, Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -38,3 +43,60 @@ def test_the_child_holds_no_file_of_the_recording_before_it(proc):
 def test_the_child_does_not_see_proxies_or_python_settings(proc):
     names = {entry.split(b"=")[0] for entry in (proc / "environ").read_bytes().split(b"\0")}
     assert not [n for n in names if n.startswith(b"PYTHON") or n.lower().endswith(b"_proxy")]
+
+
+def in_sandbox(body: str) -> str:
+    """What a process prints that enters the sandbox and then runs ``body``."""
+    code = f"""
+    import os, socket, sys
+    sys.path.insert(0, {str(PACKAGE_ROOT)!r})
+    from avloc.media.sandbox import enter_sandbox
+    enter_sandbox(die_with_parent_thread=True, parent=os.getppid())
+    """
+    command = [sys.executable, "-I", "-c", textwrap.dedent(code) + textwrap.dedent(body)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def own_network():
+    """Skips where the kernel gives the child no network of its own."""
+    if in_sandbox("print(os.readlink('/proc/self/ns/net'))") == os.readlink("/proc/self/ns/net"):
+        pytest.skip("the kernel refuses a network namespace to this user")
+
+
+def test_the_child_reaches_no_network(own_network, proc):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        socket.create_connection(address).close()
+        assert (
+            in_sandbox(f"""
+        try:
+            socket.create_connection({address!r}, timeout=5.0)
+        except OSError as error:
+            print("refused")
+        """)
+            == "refused"
+        )
+    assert os.readlink(proc / "ns" / "net") != os.readlink("/proc/self/ns/net")
+
+
+def test_the_child_is_still_killed_with_the_thread_that_started_it():
+    told = in_sandbox("""
+    import ctypes
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number))  # PR_GET_PDEATHSIG
+    print(number.value)
+    """)
+    assert int(told) == signal.SIGKILL
+
+
+def test_the_child_still_starts_threads():
+    assert (
+        in_sandbox("""
+    import threading
+    thread = threading.Thread(target=print, args=("begun",))
+    thread.start()
+    thread.join()
+    """)
+        == "begun"
+    )
