@@ -6,9 +6,9 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.features.audio import SAMPLE_RATE
 from avloc.features.lossy import code_lossily
 
-SAMPLE_RATE = 16000
 QUIET_END = 1600  # samples, 0.1 s of zeros after the sound, so that nothing wraps round a circular filter
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
 from avloc.errors import AnnotationError
+from avloc.features.audio import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 VERSION = "4"  # part of the cache key: raise it when decoding or statistics change
 SPEECH_KINDS = ("speech", "telephony_speech")
 

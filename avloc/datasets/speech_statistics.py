@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from avloc.features.audio import SAMPLE_RATE
+
 N_FFT = 512
 N_BINS = N_FFT // 2 + 1
-SAMPLE_RATE = 16000
 LONGEST_S = 20  # of a recording are looked at: enough for its averages
 
 

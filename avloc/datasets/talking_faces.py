@@ -11,9 +11,8 @@ import numpy as np
 from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
 from avloc.errors import AnnotationError, MediaError
+from avloc.features.audio import SAMPLES_PER_FRAME
 
-SAMPLE_RATE = 16000
-SAMPLES_PER_FRAME = 640  # at 25 Hz
 VERSION = "1"  # part of the cache's names: raise it when decoding or face tracking changes
 LEAST_PRESENT = 0.5
 CROP = "mouth96_box"

@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.fft import dct
 
-SAMPLE_RATE = 16000
+from avloc.features.audio import SAMPLE_RATE
+
 HALF = 576  # coefficients of a frame: a granule of MPEG-2 layer III at 16 kHz
 N_BANDS = 24
 

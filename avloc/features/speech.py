@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avloc.errors import CheckpointError
+from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Segment, Timeline
 
-SAMPLE_RATE = 16000
 HOP_SAMPLES = 512
 CONTEXT_SAMPLES = 64
 STFT_SAMPLES = 256

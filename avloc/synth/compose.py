@@ -6,9 +6,10 @@ import numpy as np
 
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.errors import AnnotationError
+from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
 from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material
-from avloc.synth.item import SAMPLE_RATE, Item
+from avloc.synth.item import Item
 from avloc.synth.spans import choose_span, draw_length
 from avloc.synth.splice import MARGIN, Edit, assemble
 

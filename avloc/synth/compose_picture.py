@@ -9,16 +9,18 @@ import numpy as np
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.datasets.talking_faces import SAMPLES_PER_FRAME, FaceClip, TalkingFaces
 from avloc.errors import AnnotationError
+from avloc.features.audio import RATE as GRID_RATE
+from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
 from avloc.synth.compose import EDGE, GENUINE, GENUINE_SHARE, apply_edits, draw_edits, finish_item
 from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material, insert_other, insert_same
-from avloc.synth.item import SAMPLE_RATE, Item
+from avloc.synth.item import Item
 from avloc.synth.matching import Sound
 from avloc.synth.mouth import MouthEdit, blend_crops, draw_mask, draw_source_frames
 from avloc.synth.spans import choose_span, draw_length, frame_envelope
 from avloc.synth.splice import MARGIN
 
-RATE = 25
+RATE = float(GRID_RATE)
 LAG_S = (0.2, 0.8)
 MOUTH_BLEND = "mouth_blend"
 PICTURE_MIXTURE: dict[str, float] = {

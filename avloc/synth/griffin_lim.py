@@ -4,9 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.stft import Stft
-
-SAMPLE_RATE = 16000
 
 
 def draw_griffin_lim(rng: np.random.Generator) -> dict:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avloc.features.audio import RATE
 from avloc.structures import Timeline
 from avloc.synth.mouth import MouthEdit
-
-SAMPLE_RATE = 16000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +47,4 @@ class Item:
         """Length in seconds, of the sound where there is sound."""
         if self.waveform is not None:
             return self.waveform.shape[1] / self.sample_rate
-        return len(self.mouth) / 25 if self.mouth is not None else 0.0
+        return len(self.mouth) / float(RATE) if self.mouth is not None else 0.0

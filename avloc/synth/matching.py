@@ -10,8 +10,8 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
 from avloc.datasets.speech_statistics import N_BINS, N_FFT, SpeechStatistics
+from avloc.features.audio import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 LARGEST_TILT = 10 ** (12 / 20)
 BED_HZ = (50.0, 90.0)  # below, the host's own rumble stays; in between it is cross-faded
 

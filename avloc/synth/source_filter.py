@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.fft import irfft, rfft
 
+from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.stft import Stft
 
-SAMPLE_RATE = 16000
 LOWEST_HZ, HIGHEST_HZ = 65.0, 420.0
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-SAMPLE_RATE = 16000
+from avloc.features.audio import SAMPLE_RATE
+
 HOP = 160  # samples of one value of the envelope
 SHORTEST_S, USUAL_LONGEST_S, LONGEST_S = 0.2, 3.0, 5.0
 SNAP_S = 0.12  # how far an end moves to reach a quiet place

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from avloc.features.audio import RATE as GRID_RATE
 from avloc.features.audio import SAMPLES_PER_FRAME
 from avloc.features.prepare import prepare
 from avloc.structures import Timeline
@@ -15,7 +16,7 @@ from avloc.training.assignment import collate_segments
 from avloc.training.crops import vary_crops
 from avloc.training.objective import TrainingBatch
 
-RATE = 25
+RATE = float(GRID_RATE)
 MISMATCHING_FAMILIES = (
     "lag_shift",
     "mouth_blend",

@@ -129,3 +129,13 @@ def test_frame_evidence_is_the_larger_of_the_streams_and_zero_where_nothing_was_
     audio = np.array([0.2, np.nan, np.nan, 0.9], dtype=np.float32)
     visual = np.array([0.5, 0.1, np.nan, np.nan], dtype=np.float32)
     torch.testing.assert_close(frame_evidence(audio, visual), torch.tensor([0.5, 0.1, 0.0, 0.9]))
+
+
+def test_the_network_declares_the_windows_and_pieces_that_it_is_given():
+    from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, WINDOW_FRAMES, WINDOW_HOP
+    from avloc.models.encoders import two_stem
+    from avloc.models.hierarchical import HierarchicalLocalizer
+
+    declared = (HierarchicalLocalizer.window_frames, HierarchicalLocalizer.window_hop_frames)
+    assert declared == (WINDOW_FRAMES, WINDOW_HOP)
+    assert (two_stem.PIECE_FRAMES, two_stem.PIECE_HOP) == (PIECE_FRAMES, PIECE_HOP)
