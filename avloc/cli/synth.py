@@ -76,11 +76,7 @@ def synth(
     chosen = tuple(families.split(",")) if families else tuple(sorted(default))
     if not set(chosen) <= known:
         raise click.UsageError(f"--families knows {sorted(known)}, got {sorted(set(chosen) - known)}")
-    make_folder("OUT", out)
-    if any(out.iterdir()):
-        raise click.UsageError(f"{str(out)!r} is not empty; give a new folder")
-    cache = cache or out.with_name(out.name + "-cache")
-    make_folder("--cache", cache)
+    cache = _make_folders(out, cache)
     pool = SpeechPool.build(media, use=use, cache=cache, weights_only=not any_licence)
     faces = TalkingFaces.build(media, use=use, cache=cache, weights_only=not any_licence) if video else None
     if "neural_pair" in chosen and not pool.pairs:
@@ -113,6 +109,16 @@ def _one_condition(condition: str | None, *, telephone: bool) -> str:
             f"--telephone is short for --condition telephone, got --condition {condition} too; leave one out"
         )
     return "telephone" if telephone else condition or "clean"
+
+
+def _make_folders(out: Path, cache: Path | None) -> Path:
+    """Make both folders before any work, OUT an empty one; give the one of the cache."""
+    make_folder("OUT", out)
+    if any(out.iterdir()):
+        raise click.UsageError(f"{str(out)!r} is not empty; give a new folder")
+    cache = cache or out.with_name(out.name + "-cache")
+    make_folder("--cache", cache)
+    return cache
 
 
 def _degradation(condition: str, pool: object) -> object:
