@@ -5,16 +5,19 @@ import os
 import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 import click
 
-from avloc.cli.main import DEFECT, DETECTED, FAILED, Terminated, configure_logging, silence_stdout
+from avloc.cli.main import Terminated, configure_logging, silence_stdout
 from avloc.cli.options import Device, Unit, read_limits, verbosity
+from avloc.cli.progress import Progress, Tally
+from avloc.cli.standard_input import STDIN, check_stdin, opened_path
+from avloc.errors import MediaError
 from avloc.report.writers import FORMATS, ReportWriter
-from avloc.structures import Prediction, Reason, Recording, Status, Verdict
+from avloc.structures import ERROR_REASONS, Prediction, Reason, Recording, Status
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +78,11 @@ def localize(
 ) -> None:
     """Find the time intervals of each PATH whose sound, picture or both were forged.
 
-    Every PATH gives a row, whatever happens to it. Put -- before a path that begins with a dash.
+    Every PATH gives a row, whatever happens to it. The PATH - reads a recording from stdin; put -- before a
+    path that begins with a dash.
     """
     configure_logging(verbose=verbose, quiet=quiet)
+    check_stdin(paths)
     format_ = format_ or default_format(output)
     refuse_unused(format_, curves=curves, all_proposals=all_proposals is not None)
     if reproducible and threads not in (None, 1):
@@ -95,7 +100,9 @@ def localize(
     }
     progress = Progress(len(paths), show=not quiet and not verbose)
     with open_report(paths, output, format_, reproducible=reproducible) as report:
-        tally = run(lambda: load_localizer(weights, **settings), paths, report, progress)
+        tally = run(
+            lambda: load_localizer(weights, **settings), paths, report, progress, limits=settings["limits"]
+        )
     if not quiet and len(paths) > 1:
         click.echo(f"avloc: {tally.summary()}", err=True)
     click.get_current_context().exit(tally.exit_code(fail_on_detection=fail_on_detection))
@@ -130,7 +137,7 @@ def open_report(
     to_stdout = output in (None, "-")
     array = len(paths) > 1 or os.path.isdir(paths[0])
     target: str | IO[str] = sys.stdout if to_stdout else output
-    sources = [(id, path) for path, id in _with_ids(paths)]
+    sources = [(id, 0 if path == STDIN else path) for path, id in _with_ids(paths)]
     try:
         return ReportWriter(target, format=format_, array=array, reproducible=reproducible, sources=sources)
     except ValueError as error:
@@ -139,58 +146,13 @@ def open_report(
         raise click.UsageError(f"--output {output!r} cannot be written: {error.strerror or error}") from error
 
 
-class Tally:
-    """What became of the recordings."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.has_defect = False
-        self.has_failure = False
-
-    def add(self, prediction: Prediction) -> None:
-        """Count one recording."""
-        self.counts[str(prediction.verdict or prediction.status)] += 1
-        self.has_failure |= prediction.status is not Status.ANALYSED
-        self.has_defect |= Reason.INTERNAL_ERROR in prediction.reasons
-
-    def exit_code(self, *, fail_on_detection: bool) -> int:
-        """Say how the run ended: a defect wins over a failure, a failure over a detection."""
-        if self.has_defect:
-            return DEFECT
-        if self.has_failure:
-            return FAILED
-        return DETECTED if fail_on_detection and self.counts[Verdict.FORGED_SEGMENTS_FOUND] else 0
-
-    def summary(self) -> str:
-        """Give the counts in words."""
-        words = {"error": "failed", "not_analysable": "could not be analysed"}
-        parts = (f"{n} {words.get(name, name.replace('_', ' '))}" for name, n in sorted(self.counts.items()))
-        return f"{self.counts.total()} recordings: {', '.join(parts)}"
-
-
-class Progress:
-    """One line on a terminal's stderr that is written over."""
-
-    def __init__(self, n_recordings: int, *, show: bool) -> None:
-        self._n_recordings = n_recordings
-        self._show = show and sys.stderr.isatty()
-
-    def step(self, number: int, id: str) -> None:
-        """Name the recording that is analysed now."""
-        if self._show:
-            name = "".join(c if c.isprintable() else "?" for c in id)[-60:]
-            sys.stderr.write(f"\r\x1b[K[{number}/{self._n_recordings}] {name}")
-            sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Remove the line, so that results do not stand behind it."""
-        if self._show:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
 def run(
-    load: Callable[[], Localize], paths: Sequence[str], report: ReportWriter, progress: Progress
+    load: Callable[[], Localize],
+    paths: Sequence[str],
+    report: ReportWriter,
+    progress: Progress,
+    *,
+    limits: Any,
 ) -> Tally:
     """Analyse and write one recording after the other; an interrupt keeps what was written."""
     tally = Tally()
@@ -199,7 +161,7 @@ def run(
         for number, (path, id) in enumerate(_with_ids(paths), start=1):
             progress.step(number, id)
             started = time.monotonic()
-            prediction = _analyse(localizer, path, id)
+            prediction = _analyse(localizer, path, id, limits)
             progress.clear()
             logger.info(
                 "%s: %s, %.1f s", id, prediction.verdict or prediction.status, time.monotonic() - started
@@ -228,10 +190,14 @@ def _with_ids(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield path, id
 
 
-def _analyse(localizer: Localize, path: str, id: str) -> Prediction:
+def _analyse(localizer: Localize, path: str, id: str, limits: Any) -> Prediction:
     """Analyse one recording; what nobody foresaw becomes its row, and the run goes on."""
     try:
-        return localizer(path, id=id)
+        with opened_path(path, limits) as opened:
+            prediction = localizer(opened, id=id)
+        return replace(prediction, recording=replace(prediction.recording, path=path))
+    except MediaError as error:  # of stdin; of a file it is a row already
+        return _failed(localizer, path, id, Reason(error.reason), error.message)
     except MemoryError:
         return _failed(localizer, path, id, Reason.OUT_OF_MEMORY, "there was not enough memory")
     except Exception as error:  # the boundary of one recording: it becomes a row
@@ -243,7 +209,7 @@ def _failed(localizer: Localize | None, path: str, id: str, reason: Reason, mess
     unopened = Recording(id, path, sha256=None, n_bytes=None, container=None, start=None, duration=None)
     return Prediction(
         recording=unopened,
-        status=Status.ERROR,
+        status=Status.ERROR if reason in ERROR_REASONS else Status.NOT_ANALYSABLE,
         reasons=(reason,),
         message=message,
         provenance=getattr(localizer, "provenance", None),

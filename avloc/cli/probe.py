@@ -2,12 +2,14 @@
 
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from avloc.cli.main import FAILED, configure_logging
 from avloc.cli.options import read_limits, verbosity
+from avloc.cli.standard_input import check_stdin, opened_path
 from avloc.errors import MediaError
 from avloc.report.reasons import explain
 from avloc.report.schema import canonical, recording_to_dict
@@ -29,8 +31,9 @@ SCHEMA = "avloc.probe/1"
 def probe(
     paths: tuple[str, ...], format_: str | None, limits: tuple[str, ...], quiet: bool, verbose: int
 ) -> None:
-    """Show the streams of each PATH and which of them would be analysed. Nothing is decoded."""
+    """Show the streams of each PATH and which of them would be analysed. Nothing is decoded. - is stdin."""
     configure_logging(verbose=verbose, quiet=quiet)
+    check_stdin(paths)
     settings = read_limits(limits)
     documents = [describe(path, settings) for path in paths]
     if (format_ or ("text" if sys.stdout.isatty() else "json")) == "json":
@@ -52,7 +55,8 @@ def open_recording(path: str, limits: Any) -> Recording:
 def describe(path: str, limits: Any) -> dict[str, Any]:
     """Describe one file as plain values, or say with a reason why it cannot be opened."""
     try:
-        recording = open_recording(path, limits)
+        with opened_path(path, limits) as opened:
+            recording = replace(open_recording(opened, limits), id=path, path=path)
     except MediaError as error:
         recording = Recording(
             path, path, sha256=None, n_bytes=None, container=None, start=None, duration=None
