@@ -146,3 +146,14 @@ def test_a_recording_gives_the_same_bytes_twice(localizer, shared_media):
     path = shared_media / "telephony" / "fsdd-theo.wav"
     first, second = (json.dumps(to_dict(localizer(path), reproducible=True)) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.dataset
+def test_sound_and_picture_are_compared_by_the_compiled_correlation(localizer, clip, tmp_path, monkeypatch):
+    from avloc.models import alignment
+
+    path = write(tmp_path / "clip.mp4", *clip)
+    before = curve(localizer(path), "discrepancy")
+    true = alignment.band_correlation
+    monkeypatch.setattr(alignment, "band_correlation", lambda a, v, lag: -true(a, v, lag))
+    assert np.nanmax(np.abs(curve(localizer(path), "discrepancy") - before)) > 0.01
