@@ -85,7 +85,8 @@ class Streaming:
 
     def _blocks(self, packets: Iterator[Any]) -> Iterator[Message]:
         for packet in packets:
-            index = packet.stream_index
+            # not ``stream_index``, which is 0 in the packet that flushes a decoder
+            index = None if packet is None else packet.stream.index
             if index in self._tracks:
                 for frame in self._decode(packet):
                     yield from self._push(index, frame)
@@ -96,12 +97,14 @@ class Streaming:
             yield from track.finish(self._last_duration)
 
     def _decode(self, packet: Any) -> list[Any]:
-        if packet.is_corrupt and not packet.stream.codec_context.name.startswith("pcm_"):
+        # not that of the packet, which may come from a second demuxer: the decoder knows what was before
+        context = self._container.streams[packet.stream.index].codec_context
+        if packet.is_corrupt and not context.name.startswith("pcm_"):
             # a packet that was cut off can end a decoder by a signal; PCM has no decoder to speak of
             self._n_corrupt += 1
             return []
         try:
-            return packet.decode()
+            return context.decode(packet)
         except MemoryError:
             raise
         except self._errors:

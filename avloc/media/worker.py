@@ -8,6 +8,7 @@ import argparse
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from typing import Any, BinaryIO
@@ -19,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 from avloc.media import headers
 from avloc.media.clock import FrameClock
 from avloc.media.content import Content, inspect_content
+from avloc.media.interleave import interleave
 from avloc.media.picture import ColourTrack, PictureTrack
 from avloc.media.protocol import Message, encode_message, read_message, unpack_path
 from avloc.media.sandbox import enter_sandbox
@@ -93,7 +95,7 @@ def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
 
 
 def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
-    """Decode the chosen streams in one pass over the file."""
+    """Decode the chosen streams, in one pass over the file where it holds them side by side."""
     path, limits = unpack_path(fields["path"]), fields["limits"]
     content = inspect_content(path)
     with _open(path, content, limits) as container:
@@ -116,7 +118,9 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
             is_cut=content.truncated,
             errors=(av.error.FFmpegError, ValueError),
         )
-        yield from streaming.run(_demux(container, list(tracks)))
+        indices = list(tracks)
+        again = partial(_demux_again, path, content, limits, indices)
+        yield from streaming.run(interleave(_demux(container, indices), again, indices))
 
 
 def _make_resampler(rate: int) -> av.AudioResampler:
@@ -214,6 +218,14 @@ def _drop_silent_streams(
         raise Refusal(
             *(("truncated", "no media left") if cut else ("no_samples", "the streams have no samples"))
         )
+
+
+@contextmanager
+def _demux_again(
+    path: str, content: Content, limits: Mapping[str, float], indices: list[int]
+) -> Iterator[Iterator[Any]]:
+    with _open(path, content, limits) as container:
+        yield _demux(container, indices)
 
 
 def _demux(container: Any, indices: list[int]) -> Iterator[Any]:
