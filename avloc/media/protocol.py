@@ -1,7 +1,9 @@
 """The messages between the parent and the decoding child.
 
 One message is a length, a JSON header and the raw bytes of the arrays that the header announces. Nothing is
-ever unpickled: the child reads untrusted files, so the parent checks every size and type before it allocates.
+ever unpickled: the child reads untrusted files, so the size of the header and the type and size of each array
+are checked here before anything is allocated. What the fields and arrays of a message may hold is checked
+afterwards, in ``answers.py``, before anything is used.
 
 ::
 
@@ -24,13 +26,19 @@ from avloc.errors import AvlocError
 
 MAX_HEADER_BYTES = 1 << 20  # 1,024 listed streams take a fifth of it
 MAX_MESSAGE_BYTES = 1 << 28  # one RGB frame of the largest picture (40 megapixels) takes half of it
+MAX_KIND_CHARACTERS = 32
 MAX_ARRAYS = 16
 MAX_DIMENSIONS = 4
 DTYPES = frozenset(("|b1", "|u1", "<i4", "<i8", "<f4"))
 
 
 class ProtocolError(AvlocError):
-    """The other side sent something that is no message."""
+    """The other side sent something that is no message, or one that it may not send.
+
+    ``reason`` is the code that the recording gets.
+    """
+
+    reason = "decoder_crash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +98,8 @@ def read_message(read: Callable[[int], bytes | bytearray]) -> Message | None:
         raise ProtocolError(f"a header has 2 to {MAX_HEADER_BYTES} bytes, got {length}")
     header = _parse_header(_read_exactly(read, length))
     specs, kind = header.pop("arrays", []), header.pop("kind", None)
-    if not isinstance(kind, str):
-        raise ProtocolError(f"a message needs a kind, got {kind!r}")
+    if not isinstance(kind, str) or len(kind) > MAX_KIND_CHARACTERS:
+        raise ProtocolError(f"a message needs a kind, got {repr(kind)[:100]}")
     _check_specs(specs)
     arrays = {}
     for spec in specs:
@@ -144,14 +152,17 @@ def _check_specs(specs: Any) -> None:
         if not isinstance(spec, dict) or set(spec) != {"name", "dtype", "shape"}:
             raise ProtocolError(f"an array needs name, dtype and shape, got {str(spec)[:100]}")
         shape = spec["shape"]
-        if spec["dtype"] not in DTYPES or not isinstance(spec["name"], str):
-            raise ProtocolError(f"an array has one of the types {sorted(DTYPES)}, got {spec['dtype']!r}")
+        if not (isinstance(spec["name"], str) and isinstance(spec["dtype"], str) and spec["dtype"] in DTYPES):
+            got = repr(spec["dtype"])[:100]
+            raise ProtocolError(f"an array has a name and one of the types {sorted(DTYPES)}, got {got}")
         if not isinstance(shape, list) or not 1 <= len(shape) <= MAX_DIMENSIONS:
             raise ProtocolError(f"an array has 1 to {MAX_DIMENSIONS} dimensions, got {str(shape)[:100]}")
         n_bytes = int(spec["dtype"][2:])
         for size in shape:
             if type(size) is not int or not 0 <= size <= MAX_MESSAGE_BYTES:
-                raise ProtocolError(f"a dimension is an integer in [0, {MAX_MESSAGE_BYTES}], got {size!r}")
+                raise ProtocolError(
+                    f"a dimension is an integer in [0, {MAX_MESSAGE_BYTES}], got {str(size)[:100]}"
+                )
             n_bytes *= size  # Python integers do not overflow
         total += n_bytes
     if total > MAX_MESSAGE_BYTES:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from avloc.errors import UnreadableMediaError
+from avloc.media.answers import AnswerCheck, clean_text
 from avloc.media.protocol import Message, ProtocolError, encode_message, read_message
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -99,10 +100,10 @@ class Supervisor:
         Raises
         ------
         UnreadableMediaError
-            With the reason that the child names, ``decoder_crash`` when it died, ``decoder_timeout`` when it
-            was silent or slow for too long.
+            With the reason that the child names, ``decoder_crash`` when it died or said what it may not say,
+            ``decoder_timeout`` when it was silent or slow for too long.
         """
-        finished = False
+        finished, check = False, AnswerCheck(request)
         try:
             self._ensure_started(path)
             self._send(request, path)
@@ -112,12 +113,15 @@ class Supervisor:
                 before = time.monotonic()
                 message = self._receive(path, patience_s)
                 waited_s += time.monotonic() - before
+                try:
+                    check(message)
+                except ProtocolError as error:
+                    raise UnreadableMediaError(path, str(error), reason=error.reason) from error
                 if message.kind == "failure":
                     finished = True
-                    raise UnreadableMediaError(
-                        path, str(message.fields.get("message")), reason=str(message.fields.get("reason"))
-                    )
-                media_s = max(media_s, float(message.fields.get("media_s", 0.0)))
+                    text = clean_text(message.fields["message"])
+                    raise UnreadableMediaError(path, text, reason=message.fields["reason"])
+                media_s = max(media_s, message.fields.get("media_s", 0.0))
                 finished = message.kind == "end"
                 if message.kind != "heartbeat":
                     yield message

@@ -49,6 +49,7 @@ def test_a_message_survives_the_way_there_and_back():
         {"name": "a", "dtype": "|u1", "shape": []},
         {"name": "a", "dtype": "|u1"},
         {"name": 3, "dtype": "|u1", "shape": [1]},
+        {"name": "a", "dtype": ["|u1"], "shape": [1]},
         "a",
     ],
 )
@@ -63,6 +64,7 @@ def test_an_array_that_is_not_allowed_is_refused_before_anything_is_allocated(sp
         raw(b"[1, 2]"),
         raw(b"not json"),
         raw(b'{"arrays": []}'),
+        raw({"kind": "a" * 1000}),
         raw({"kind": "a", "arrays": [{"name": "a", "dtype": "|u1", "shape": [1]}] * 17}, b"x" * 17),
         raw({"kind": "a", "arrays": [{"name": "a", "dtype": "|u1", "shape": [9]}]}, b"short"),
         io.BytesIO(b"\x01"),

@@ -34,9 +34,13 @@ def fake(body: str, grace_s: float = 1.0) -> Supervisor:
     """A supervisor whose child speaks the protocol by hand; ``say`` sends a header."""
     code = """
     import json, os, struct, sys, time
-    def say(kind, **fields):
-        text = json.dumps({"kind": kind, "arrays": [], **fields}).encode()
-        os.write(1, struct.pack("<I", len(text)) + text)
+    def say(kind, arrays=(), body=b"", **fields):
+        text = json.dumps({"kind": kind, "arrays": list(arrays), **fields}).encode()
+        os.write(1, struct.pack("<I", len(text)) + text + body)
+    def say_sound(start, **fields):  # a second of 100 samples
+        specs = [{"name": "samples", "dtype": "<f4", "shape": [1, 100]}]
+        specs.append({"name": "present", "dtype": "|b1", "shape": [100]})
+        say("audio", specs, bytes(500), **{"start": start, "media_s": (start + 100) / 100, **fields})
     say("ready")
     """
     command = [sys.executable, "-I", "-c", textwrap.dedent(code) + textwrap.dedent(body)]
@@ -100,12 +104,54 @@ def test_a_child_that_is_alive_but_slower_than_allowed_is_ended():
     assert reason_of(owner) == "decoder_timeout"
 
 
+def hear(owner: Supervisor) -> list[Message]:
+    """Ask for sound at 100 samples a second."""
+    fields = {"limits": Limits(duration_s=60.0).to_dict(), "audio": 0, "video": None, "picture": "none"}
+    request = Message("decode", {**fields, "crops": [], "sample_rate": 100})
+    return list(owner.exchange(request, path="x.wav", wall_factor=10.0))
+
+
 def test_media_time_buys_waiting_time():
     owner = fake(
-        "for i in range(30): time.sleep(0.1); say('audio', media_s=i)\nsay('end'); time.sleep(9)", 1.0
+        """
+        for i in range(30): time.sleep(0.1); say_sound(100 * i)
+        counts = dict.fromkeys(("n_errors", "n_samples", "n_grid_frames", "n_frames", "n_gaps", "drift_ppm"))
+        say("end", warnings=[], notes=[], decode_s=1.0, face_s=0.0, **counts); time.sleep(9)
+        """,
+        1.0,
     )
-    kinds = [m.kind for m in exchange(owner, "x.wav")]
-    assert kinds == ["audio"] * 30 + ["end"]
+    assert [m.kind for m in hear(owner)] == ["audio"] * 30 + ["end"]
+    owner.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("say_sound(16 * 10**12)", "decoder_crash"),
+        ("while True: say_sound(0)", "decoder_crash"),
+        ("say_sound(0, media_s=1e300)\nwhile True: time.sleep(0.01); say('heartbeat')", "decoder_crash"),
+        ("say('heartbeat', media_s=1e300)", "decoder_crash"),
+        ("say('silence')", "decoder_crash"),
+        ("say('failure', reason='not_found', message='it is gone')", "decoder_crash"),
+        ("say('end')", "decoder_crash"),
+        ("for i in range(10**9): say_sound(100 * i)", "limit_reached"),
+    ],
+)
+def test_a_child_that_speaks_well_and_lies_does_not_hold_the_parent(body, reason):
+    owner, began = fake(body + "\ntime.sleep(60)", 20.0), time.monotonic()
+    with pytest.raises(UnreadableMediaError) as caught:
+        hear(owner)
+    assert caught.value.reason == reason
+    assert owner.pid is None, "the child must not outlive a broken exchange"
+    assert time.monotonic() - began < 10.0
+
+
+def test_a_long_message_of_the_child_is_cut():
+    owner = fake("say('failure', reason='truncated', message='x' * 900_000 + chr(0xD800))")
+    with pytest.raises(UnreadableMediaError) as caught:
+        exchange(owner, "x.wav")
+    assert caught.value.reason == "truncated"
+    assert len(caught.value.message) <= 4096
     owner.close()
 
 
