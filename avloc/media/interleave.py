@@ -36,6 +36,7 @@ def interleave(
         None is a sign of life from a demuxer that passes over packets of the other stream.
     """
     latest: dict[int, Fraction] = {}
+    before: dict[int, Fraction] = {}
     counts = dict.fromkeys(indices, 0)
     begin = None
     for packet in packets:
@@ -45,9 +46,10 @@ def interleave(
         if time is None or len(counts) != 2:
             continue
         begin = time if begin is None else begin
-        latest[index] = time
+        # the earlier of two: a single wrong timestamp does not count
+        latest[index], before[index] = min(time, before.get(index, time)), time
         (behind,) = counts.keys() - {index}
-        if time - latest.get(behind, begin) > LAG_S:
+        if latest[index] - latest.get(behind, begin) > LAG_S:
             with open_again() as others:
                 ahead = _only(packets, index, n_skipped=0)
                 yield from _merge((ahead, _only(others, behind, n_skipped=counts[behind])))
@@ -65,6 +67,7 @@ def _only(packets: Iterator[Any], index: int, *, n_skipped: int) -> Iterator[Any
 def _merge(sources: Sequence[Iterator[Any]]) -> Iterator[Any]:
     """Yield from the source whose packets are earlier; the rest of one when the other has ended."""
     times: dict[Iterator[Any], Fraction | None] = dict.fromkeys(sources)
+    before: dict[Iterator[Any], Fraction] = {}
     while times:
         # a source that has given nothing yet comes first: its packets may be the earlier ones
         source = min(times, key=lambda s: (times[s] is not None, times[s] or 0))
@@ -74,7 +77,8 @@ def _merge(sources: Sequence[Iterator[Any]]) -> Iterator[Any]:
             continue
         yield packet
         time = None if packet is None else _time(packet)
-        times[source] = times[source] if time is None else time
+        if time is not None:
+            times[source], before[source] = min(time, before.get(source, time)), time
 
 
 def _time(packet: Any) -> Fraction | None:

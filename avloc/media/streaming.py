@@ -15,6 +15,7 @@ from avloc.media.protocol import Message
 from avloc.media.sound import SoundTrack
 
 HEARTBEAT_S = 1.0
+FAR_S = 10  # a timestamp this far after the one before is believed when the next does not go back
 LONGER_S = 0.5  # beyond the cap on duration: headers leave out the padding of a codec
 CUT_S = 0.5  # a stream that ends this much before its header says was truncated
 DRIFT_PPM = 100.0  # quartz clocks differ by less than a third of it each
@@ -65,6 +66,8 @@ class Streaming:
         self._n_decoded_bytes = dict.fromkeys(tracks, 0)
         self._last_duration: Fraction | None = None
         self._end = dict.fromkeys(tracks, 0)  # in the time base of the stream
+        self._time: dict[int, Fraction] = {}  # the latest that was believed
+        self._doubtful: dict[int, tuple[Any, Fraction]] = {}  # a frame that seems to be far away
         self._n_errors = 0
         self._n_corrupt = 0
         self._notes: list[str] = []
@@ -93,7 +96,8 @@ class Streaming:
                     if index not in self._tracks:
                         break
             yield Message("heartbeat")  # each packet is a sign of life; ``run`` passes on one a second
-        for track in self._tracks.values():
+        for index, track in self._tracks.items():
+            yield from self._decide(index, None)
             yield from track.finish(self._last_duration)
 
     def _decode(self, packet: Any) -> list[Any]:
@@ -128,7 +132,24 @@ class Streaming:
             self._end[index] = max(self._end[index], frame.pts + duration)
             if track.is_picture:
                 self._last_duration = timestamp_to_seconds(duration, frame.time_base) or None
+        yield from self._decide(index, time)
+        if time is not None and time - self._time.get(index, time) > FAR_S:
+            self._doubtful[index] = frame, time
+            return
+        if time is not None:
+            self._time[index] = time
         yield from track.push(frame, time)
+
+    def _decide(self, index: int, following: Fraction | None) -> Iterator[Message]:
+        """Let the track have the frame that seemed far away, with its timestamp unless the next goes back."""
+        frame, time = self._doubtful.pop(index, (None, None))
+        if frame is None:
+            return
+        if following is not None and following < time:
+            time = None
+        else:
+            self._time[index] = time
+        yield from self._tracks[index].push(frame, time)
 
     def _find_excess(self, index: int, frame: Any) -> str | None:
         """Name the cap that a decoded frame goes over; headers may have said something else."""

@@ -89,6 +89,37 @@ def test_the_stream_that_goes_on_after_the_cap_ends_and_the_other_is_whole(make)
     assert decoder.warnings == (Reason.LIMIT_REACHED,) and "duration_s" in decoder.notes[0]
 
 
+@pytest.mark.parametrize("wrong", ["picture", "sound"])
+@pytest.mark.parametrize("gone_s", [60, 3000])
+def test_a_single_timestamp_far_away_does_not_move_what_follows(make, wrong, gone_s):
+    import av
+
+    plain = make.clip(sound_codec="pcm_s16le", name="plain.mkv", samples=make.tone(4.0),
+                      times=[Fraction(i, 25) for i in range(100)])  # fmt: skip
+    path = make.folder / "far.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as container:
+        streams = {s.index: container.add_stream_from_template(s) for s in source.streams}
+        for n, packet in enumerate(p for p in source.demux() if p.size):
+            kind = "picture" if packet.stream.type == "video" else "sound"
+            if kind == wrong and n > 60:
+                packet.pts += round(gone_s / packet.time_base)
+                wrong = None
+            packet.stream = streams[packet.stream.index]
+            container.mux(packet)
+    limits = Limits(frame_rate=1000)  # the file was copied without its rate
+    decoder = Decoder(open_recording(path, limits=limits), limits=limits)
+    heard, seen = lengths(decoder)
+    assert wrong is None and (heard, seen) == pytest.approx((4.0, 4.0), abs=0.1)
+    assert set(decoder.warnings) <= {Reason.TIMESTAMPS_REPAIRED, Reason.TRUNCATED, Reason.VARIABLE_RATE}
+
+
+@pytest.mark.parametrize("times", [[0, 1, 31], [0, 1, 31, 32], [0, 30, 60, 90]])
+def test_frames_far_apart_are_believed(make, times):
+    decoder = Decoder(open_recording(make.clip(times=times, samples=make.tone(1.0))))
+    assert lengths(decoder)[1] >= times[-1]
+    assert Reason.TIMESTAMPS_REPAIRED not in decoder.warnings
+
+
 def test_sound_that_drifts_against_the_picture_is_reported(make):
     import av
 
