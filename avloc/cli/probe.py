@@ -64,7 +64,7 @@ def describe(path: str, limits: Any) -> dict[str, Any]:
         reason = Reason(error.reason)
         status = Status.ERROR if reason in ERROR_REASONS else Status.NOT_ANALYSABLE
         return _document(recording, str(status), reasons=[str(reason)], message=error.message)
-    return _document(recording, "readable", reasons=[], message=None)
+    return _document(recording, "readable", reasons=[], message="; ".join(recording.notes) or None)
 
 
 def _document(

@@ -97,6 +97,7 @@ def probe(
         streams=streams,
         extra=extra,
         warnings=tuple(warnings),
+        notes=tuple(facts["notes"]),
         _file_state=tuple(before),
     )
 

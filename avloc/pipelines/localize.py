@@ -150,7 +150,7 @@ class Localizer:
 
     def _told(self, recording: Recording, assembler: Assembler, decoder: Decoder) -> Prediction:
         stopped = assembler.stop_reason()
-        noted = "; ".join(decoder.notes)  # which cap kept something out
+        noted = "; ".join((*recording.notes, *decoder.notes))  # which cap kept something out
         if stopped is None:
             found = assembler.outcome()
             return Prediction(

@@ -42,7 +42,7 @@ class Recording:
     Time zero is the earliest presented timestamp of any used stream; ``start`` is that timestamp on the
     container's own clock, in seconds. ``duration`` is the time from zero to the end of the longest used
     stream, as the headers and packets say. ``warnings`` holds what opening noticed, such as
-    ``Reason.EXTENSION_MISMATCH``.
+    ``Reason.EXTENSION_MISMATCH``, and ``notes`` says in words which cap kept a stream out.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Recording:
     streams: tuple[AudioInfo | VideoInfo, ...] = ()
     extra: Mapping[str, str] | None = None
     warnings: tuple[Reason, ...] = ()
+    notes: tuple[str, ...] = ()
     # What the file system said of the file when it was hashed; ``avloc.media`` compares it before it decodes.
     # It is no property of the recording: neither written, nor shown, nor part of equality.
     _file_state: tuple[int, ...] | None = field(default=None, repr=False, compare=False, kw_only=True)

@@ -25,8 +25,9 @@ def fake_opener(monkeypatch):
             raise UnreadableMediaError(path, "no such file", reason="not_found")
         if "cut" in path:
             raise UnreadableMediaError(path, "no moov\x1b box", reason="truncated")
-        warnings = (Reason.VARIABLE_RATE,)
-        return Recording(path, path, "ab" * 32, 99, "mov,mp4", 0.0, 11.5, STREAMS, warnings=warnings)
+        told = {"warnings": (Reason.VARIABLE_RATE,)}
+        told |= {"notes": ("pixels: 9x9 px, at most 8 px",)} if "large" in path else {}
+        return Recording(path, path, "ab" * 32, 99, "mov,mp4", 0.0, 11.5, STREAMS, **told)
 
     monkeypatch.setattr(probe, "open_recording", open_recording)
 
@@ -38,6 +39,11 @@ def test_json_holds_the_input_of_the_result_document(run):
     assert document["status"] == "readable" and document["warnings"] == ["variable_rate"]
     assert [stream["used"] for stream in document["input"]["streams"]] == [True, True, False]
     assert document["input"]["name"] == "a.mp4" and document["duration_s"] == 11.5
+
+
+def test_a_cap_that_kept_a_stream_out_is_named(run):
+    assert json.loads(run("probe", "large.mp4").out)["message"] == "pixels: 9x9 px, at most 8 px"
+    assert json.loads(run("probe", "a.mp4").out)["message"] is None
 
 
 def test_failures_have_rows_with_codes_and_exit_3(run):

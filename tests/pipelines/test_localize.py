@@ -310,9 +310,11 @@ def test_a_cap_that_is_reached_while_the_analysis_goes_on_is_named(
     write_video(path, np.zeros((50, 64, 64, 3), np.uint8), Fraction(25), make_noise(2.0, (0.5, 1.0)), 16000)
     localizer = localizer_of()
     localizer._limits = Limits(pixels=100)  # the recording is opened under a larger cap than decoded
-    prediction = localizer(open_recording(path))
-    assert prediction.status is Status.ANALYSED and Reason.LIMIT_REACHED in prediction.warnings
-    assert prediction.message.startswith("pixels: ")
+    for opened in (open_recording(path), open_recording(path, limits=Limits(pixels=100))):
+        prediction = localizer(opened)
+        assert prediction.status is Status.ANALYSED and Reason.LIMIT_REACHED in prediction.warnings
+        assert prediction.message.startswith("pixels: ")
+    assert opened.notes == (prediction.message,) and opened.video is None
     assert localize_made(make_media(make_noise(2.0))).message is None
 
 
