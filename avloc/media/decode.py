@@ -85,7 +85,7 @@ class VideoBlock:
 
 
 class Decoder:
-    """Decodes the used streams of a recording in the child, both in one pass, block by block.
+    """Decodes the used streams of a recording in the child, side by side and block by block.
 
     Iterate it once. Sound and pictures come in the order in which the file holds them, each without holes.
     After the last block the attributes below say what was noticed. A consumer that does not go on holds the
