@@ -190,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random baseline and the bootstrap")
     options = parser.parse_args(arguments)
-    from environment import environment, parameters_sha256
+    from environment import environment, parameters_sha256, shown
 
     from avloc.pipelines.localize import load_localizer
 
@@ -213,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     written = {
         "environment": environment(),
         "protocol": "corrected",
-        "weights": options.weights,
+        "weights": shown(options.weights),
         "parameters_sha256": parameters_sha256(options.weights),
         "telephone": options.telephone,
         "manifest_sha256": hashlib.sha256((options.items / "manifest.jsonl").read_bytes()).hexdigest(),

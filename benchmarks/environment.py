@@ -51,10 +51,10 @@ def _relative_arguments() -> list[str]:
     """Arguments of this process, the script by its path inside the repository."""
     script = Path(sys.argv[0]).resolve()
     name = script.relative_to(ROOT).as_posix() if script.is_relative_to(ROOT) else script.name
-    return [name, *(_shown(argument) for argument in sys.argv[1:])]
+    return [name, *(shown(argument) for argument in sys.argv[1:])]
 
 
-def _shown(argument: str) -> str:
+def shown(argument: str) -> str:
     """Shorten an absolute path to its last two parts: where a file lay says nothing to a reader."""
     path = Path(argument)
     return Path(*path.parts[-2:]).as_posix() if path.is_absolute() and len(path.parts) > 2 else argument
