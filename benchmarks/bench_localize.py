@@ -2,6 +2,8 @@
 
 Media are made in a temporary folder by looping a real recording. Every case runs in a process of its own that
 may use only the named number of cores, so that its peak memory (itself and the decoding child) is its own.
+A matrix product of the network's size, timed on one thread before and after, says how fast the machine was just
+then: on a shared one it varies by a fifth, and matrix products are what bounds the sound.
 
     python benchmarks/bench_localize.py --output benchmarks/results/bench_localize.json
 """
@@ -105,9 +107,11 @@ def run_case(path: str, n_cores: int, weights: str) -> dict:
     started = time.perf_counter()
     localizer = localize.load_localizer(weights, threads=max(1, n_cores - 1))  # one core decodes
     loaded_s = time.perf_counter() - started
+    before_gflops = sgemm_gflops()
     cpu_before = _cpu_s(os.getpid())
     prediction = localizer(path)
     cpu_s = _cpu_s(os.getpid()) - cpu_before
+    after_gflops = sgemm_gflops()
     (decoder,) = decoders
     wall_s, duration_s = prediction.timing.wall_s, prediction.analysed.duration_s
     children = _children(os.getpid())
@@ -117,6 +121,7 @@ def run_case(path: str, n_cores: int, weights: str) -> dict:
         "cores": n_cores,
         "wall_s": round(wall_s, 2),
         "times_real_time": round(duration_s / wall_s, 1),
+        "sgemm_gflops": [before_gflops, after_gflops],
         "load_weights_s": round(loaded_s, 2),
         "network_process_cpu_s": round(cpu_s, 2),
         "child_cpu_s": round(sum(_cpu_s(pid) for pid in children), 2),
@@ -126,6 +131,22 @@ def run_case(path: str, n_cores: int, weights: str) -> dict:
         "peak_children_mb": round(sum(_peak_mb(pid) for pid in children), 1),
         "coverage": [prediction.analysed.coverage_audio, prediction.analysed.coverage_visual],
     }
+
+
+def sgemm_gflops(repetitions: int = 200) -> float:
+    """Median speed of a product of the recogniser's size, (960, 384) by (384, 1536), on one thread."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    left, right = torch.ones(960, 384), torch.ones(384, 1536)
+    took = []
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        left @ right
+        took.append(time.perf_counter() - started)
+    torch.set_num_threads(n_threads)
+    return round(2 * 960 * 384 * 1536 / sorted(took)[repetitions // 2] / 1e9, 1)
 
 
 def make_audio(source: Path, path: Path, minutes: float) -> None:
