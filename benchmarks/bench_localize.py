@@ -2,8 +2,8 @@
 
 Media are made in a temporary folder by looping a real recording. Every case runs in a process of its own that
 may use only the named number of cores, so that its peak memory (itself and the decoding child) is its own.
-A matrix product of the network's size, timed on one thread before and after, says how fast the machine was just
-then: on a shared one it varies by a fifth, and matrix products are what bounds the sound.
+A matrix product of the network's size, timed on one thread before and after, says how fast the machine was
+just then: on a shared one it varies by a fifth, and matrix products are what bounds the sound.
 
     python benchmarks/bench_localize.py --output benchmarks/results/bench_localize.json
 """
