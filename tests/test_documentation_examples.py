@@ -5,7 +5,6 @@ import shlex
 import wave
 from pathlib import Path
 
-import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import numpy as np
 import pytest
 

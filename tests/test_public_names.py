@@ -5,7 +5,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import pytest
 
 import avloc

@@ -6,7 +6,6 @@ import wave
 from pathlib import Path
 
 import jsonschema
-import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import numpy as np
 
 from avloc.cli import localize

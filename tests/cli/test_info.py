@@ -3,7 +3,6 @@
 import hashlib
 import json
 
-import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import pytest
 
 import avloc

@@ -10,7 +10,6 @@ import tempfile
 import types
 from pathlib import Path
 
-import mmengine.registry  # noqa: F401 - its first import draws from the global random state
 import numpy as np
 import pytest
 
