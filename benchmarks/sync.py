@@ -6,7 +6,8 @@ python benchmarks/sync.py --media media/manifest.json --media corpus/manifest.js
 For each clip the correlation of the aligned embeddings, averaged over 1 s and over 2 s, is compared at the
 true place and at shifts of the sound by 0.2 to 1 s: AUC of true against shifted stretches, 95 % interval by
 bootstrap over identities. Then the sound of each whole clip is moved by known offsets: how often an offset is
-told, and how often that is right within 0.08 s.
+told, and how often that is right within 0.08 s; and how often one is told where the true one lies beyond the
+lags that the network compares, which is always wrong.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from avloc.pipelines.synchrony import measure_offset
 from avloc.training.batches import stack_sound
 
 OFFSETS = (-10, -5, 0, 5, 10)  # frames
+BEYOND = (-50, -35, -25, 25, 35, 50)  # frames; further than the network looks
 RIGHT_FRAMES = 2
 SHIFTS = (-25, -20, -15, -10, -5, 5, 10, 15, 20, 25)  # frames
 WINDOW = 160
@@ -56,16 +58,25 @@ def align(network: torch.nn.Module, clip: FaceClip, *, length: int, offset: int 
 
 def known_offsets(network: torch.nn.Module, clips: list[FaceClip]) -> dict[str, int | float]:
     """Count how often ``sync.offset_s`` is told for moved sound, and how often it is right."""
-    errors = []
+    errors, beyond = [], []
     for clip in clips:
         length = WINDOW + 120 * min(4, max(0, -(-(clip.n_frames - WINDOW) // 120)))
-        for offset in OFFSETS:
+        for offset in (*OFFSETS, *BEYOND):
+            if abs(offset) > clip.n_frames // 2:
+                continue
             aligned = align(network, clip, length=length, offset=offset)
             found = measure_offset([aligned.lag_weights[0].numpy()])
-            errors.append(None if found is None else abs(found - offset))
+            error = None if found is None else abs(found - offset)
+            (beyond if offset in BEYOND else errors).append(error)
     told = [error for error in errors if error is not None]
-    right = sum(error <= RIGHT_FRAMES for error in told)
-    return {"n": len(errors), "n_told": len(told), "n_right": right, "median_error_frames": median(told)}
+    return {
+        "n": len(errors),
+        "n_told": len(told),
+        "n_right": sum(error <= RIGHT_FRAMES for error in told),
+        "median_error_frames": median(told),
+        "n_beyond": len(beyond),
+        "n_beyond_told": sum(error is not None for error in beyond),
+    }
 
 
 def scores(audio: np.ndarray, visual: np.ndarray, real: np.ndarray, span: int) -> list[tuple[float, bool]]:

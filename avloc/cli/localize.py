@@ -117,7 +117,8 @@ def load_localizer(weights: str, **settings: Any) -> Localize:
 
 def default_format(output: str | None) -> str:
     """Text for a reader at a terminal, JSON for everything else."""
-    return "text" if output in (None, "-") and sys.stdout.isatty() else "json"
+    to_terminal = output in (None, "-") and sys.stdout is not None and sys.stdout.isatty()
+    return "text" if to_terminal else "json"
 
 
 def refuse_unused(format_: str, *, curves: bool, all_proposals: bool) -> None:
@@ -135,6 +136,8 @@ def open_report(
 ) -> ReportWriter:
     """Open the place where results go, before anything is analysed."""
     to_stdout = output in (None, "-")
+    if to_stdout and sys.stdout is None:
+        raise click.UsageError("results go to stdout, which is closed; open it, or give --output PATH")
     array = len(paths) > 1 or os.path.isdir(paths[0])
     target: str | IO[str] = sys.stdout if to_stdout else output
     sources = [(id, 0 if path == STDIN else path) for path, id in _with_ids(paths)]
@@ -219,15 +222,18 @@ def _failed(localizer: Localize | None, path: str, id: str, reason: Reason, mess
 def _write(report: ReportWriter, prediction: Prediction, tally: Tally) -> bool:
     """Write one row; False when nothing more can be written to this place."""
     try:
-        report.write(prediction)
+        try:
+            report.write(prediction)
+        except OSError:  # the place, not the value
+            raise
+        except Exception as error:  # a value that no document may hold
+            traceback.print_exc()
+            recording, message = prediction.recording, f"{type(error).__name__}: {error}"
+            prediction = _failed(None, recording.path, recording.id, Reason.INTERNAL_ERROR, message)
+            report.write(prediction)
     except OSError as error:
         _tell_output_failed(error, tally)
         return report.is_folder
-    except Exception as error:  # a value that no document may hold
-        traceback.print_exc()
-        recording, message = prediction.recording, f"{type(error).__name__}: {error}"
-        row = _failed(None, recording.path, recording.id, Reason.INTERNAL_ERROR, message)
-        return _write(report, row, tally)
     tally.add(prediction)
     return True
 

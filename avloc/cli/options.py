@@ -53,12 +53,13 @@ def read_limits(pairs: tuple[str, ...]) -> Any:
         name, _, text = pair.partition("=")
         if name not in types:
             raise click.UsageError(f"--limit knows {', '.join(types)}; got {name!r}")
+        kind, expected = (int, "a whole number") if types[name] in (int, "int") else (float, "a number")
         try:
-            values[name] = int(text) if types[name] in (int, "int") else float(text)
+            values[name] = kind(text)
         except ValueError:
             values[name] = math.nan
-        if not values[name] > 0:
-            raise click.UsageError(f"--limit {name} needs a number above 0, got {text!r}")
+        if not (math.isfinite(values[name]) and values[name] > 0):
+            raise click.UsageError(f"--limit {name} needs {expected} above 0, got {text!r}")
     return Limits(**values)
 
 

@@ -41,7 +41,7 @@ class Progress:
 
     def __init__(self, n_recordings: int, *, show: bool) -> None:
         self._n_recordings = n_recordings
-        self._show = show and sys.stderr.isatty()
+        self._show = show and sys.stderr is not None and sys.stderr.isatty()
 
     def step(self, number: int, id: str) -> None:
         """Name the recording that is analysed now."""

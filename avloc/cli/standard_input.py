@@ -1,5 +1,7 @@
 """A recording from stdin: kept in a temporary file, because opening and decoding go back and forth in it."""
 
+import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -43,14 +45,22 @@ def opened_path(path: str, limits: Any) -> Iterator[str]:
         return
     from avloc.media.supervisor import Limits
 
+    _wait_for_all()
     with _temporary() as file:
         _keep(file, (limits or Limits()).bytes)
         yield file.name
 
 
+def _wait_for_all() -> None:
+    """Let reads wait: where the parent left the pipe non-blocking, a pause would look like the end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no descriptor, and so no pauses
+        os.set_blocking(sys.stdin.fileno(), True)
+
+
 def _temporary() -> IO[bytes]:
     try:
-        return tempfile.NamedTemporaryFile(prefix="avloc-")
+        # unbuffered: what could not be written must not be tried again at the end, over the error
+        return tempfile.NamedTemporaryFile(prefix="avloc-", buffering=0)
     except OSError as error:
         raise _no_room(error) from error
 
@@ -63,8 +73,9 @@ def _keep(file: IO[bytes], most_bytes: int) -> None:
             message = f"bytes: stdin holds more than {most_bytes} bytes, at most so many are read"
             raise UnreadableMediaError(STDIN, message, reason="limit_reached")
         try:
-            file.write(block)
-            file.flush()
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) :]
         except OSError as error:
             raise _no_room(error) from error
 
@@ -73,7 +84,10 @@ def _read() -> bytes:
     try:
         if sys.stdin is None:
             raise ValueError("it is closed")
-        return sys.stdin.buffer.read(BLOCK_BYTES)
+        block = sys.stdin.buffer.read(BLOCK_BYTES)
+        if block is None:
+            raise ValueError("it does not wait for more")
+        return block
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         message = f"stdin cannot be read: {why}; pipe a recording into it"

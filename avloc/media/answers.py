@@ -77,7 +77,7 @@ FAILURE = {
     "reason": _one_of(
         *("empty", "not_media", "playlist_refused", "external_reference", "encrypted", "truncated"),
         *("unrecognised", "no_samples", "codec_unsupported", "limit_reached", "decode_errors"),
-        *("out_of_memory", "internal_error"),
+        *("changed_during_read", "out_of_memory", "internal_error"),
     ),
     "message": lambda value: isinstance(value, str),  # ``clean_text`` shortens it
 }
@@ -268,7 +268,10 @@ def clean_text(text: str) -> str:
 
 
 def _show(value: Any) -> str:
-    return repr(value)[:80]
+    try:
+        return repr(value)[:80]
+    except RecursionError:
+        return "values in values without end"
 
 
 def _check_fields(message: Message, table: Mapping[str, Check]) -> None:

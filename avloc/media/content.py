@@ -14,6 +14,7 @@ from typing import BinaryIO
 HEAD_BYTES = 1 << 16
 EMBEDDED_SCAN_BYTES = 1 << 22
 MAX_BOXES = 200_000
+UNKNOWN_SIZES = (0, 0x7FFFF000, 0xFFFFFFFF)  # what writers into pipes leave in a WAV
 
 PLAYLIST_MARKS = re.compile(
     rb"ffconcat|#EXTM3U|#EXTINF|#EXT-X-|\[playlist\]|\[Reference\]|<asx|<smil|<MPD|<SmoothStreamingMedia|<playlist"
@@ -55,7 +56,8 @@ class Content:
     ``kind`` is a container family or None when none was recognised; ``refusal`` is (reason, message) when
     the file must not be opened; ``truncated`` is True when the structure runs past the end of the file.
     ``n_channels`` and ``sample_rate`` (Hz) are what the header of a WAV claims: the demuxer hides absurd
-    values before a cap could name them.
+    values before a cap could name them. ``promised_s`` is the length that the header of a cut WAV claims: the
+    demuxer tells what is left.
     """
 
     kind: str | None
@@ -63,6 +65,7 @@ class Content:
     refusal: tuple[str, str] | None = None
     n_channels: int | None = None
     sample_rate: int | None = None
+    promised_s: float | None = None
 
 
 def inspect_content(path: str | os.PathLike) -> Content:
@@ -194,7 +197,7 @@ def _inspect_riff(stream: BinaryIO, head: bytes, n_bytes: int) -> Content:
 
 
 def _inspect_wave(stream: BinaryIO, n_bytes: int) -> Content:
-    position, long_size, n_channels, sample_rate = 12, None, None, None
+    position, long_size, n_channels, sample_rate, byte_rate = 12, None, None, None, 0
     for _ in range(MAX_BOXES):
         stream.seek(position)
         header = stream.read(8)
@@ -205,12 +208,15 @@ def _inspect_wave(stream: BinaryIO, n_bytes: int) -> Content:
         if name == b"ds64" and len(body) == 16:
             long_size = struct.unpack("<Q", body[8:])[0]
         elif name == b"fmt " and len(body) == 16:
-            n_channels, sample_rate = struct.unpack("<HI", body[2:8])
+            n_channels, sample_rate, byte_rate = struct.unpack("<HII", body[2:12])
         elif name == b"data":
-            streamed = size in (0, 0xFFFFFFFF) and long_size is None
+            streamed = size in UNKNOWN_SIZES and long_size is None
             size = long_size if long_size is not None and size == 0xFFFFFFFF else size
             truncated = not streamed and position + 8 + size > n_bytes
-            return Content("wav", truncated, n_channels=n_channels, sample_rate=sample_rate)
+            promised_s = size / byte_rate if truncated and byte_rate else None
+            return Content(
+                "wav", truncated, n_channels=n_channels, sample_rate=sample_rate, promised_s=promised_s
+            )
         position += 8 + size + size % 2
     return Content("wav")
 

@@ -69,7 +69,7 @@ def serve(request: Message) -> Iterator[Message]:
 def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     """List streams and read packet timestamps; nothing is decoded."""
     path, limits = unpack_path(fields["path"]), fields["limits"]
-    content = inspect_content(path)
+    content = _inspect(path)
     with _open(path, content, limits) as container:
         choice = _choose(container, limits)
         yield Message("heartbeat")
@@ -83,6 +83,9 @@ def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
             raise Refusal(
                 "limit_reached", f"duration_s: {duration_s:.0f} s, at most {limits['duration_s']:.0f} s"
             )
+        if content.promised_s and choice.audio is not None:  # what is missing of it counts as not analysed
+            facts = next(f for f in choice.listed if f["index"] == choice.audio)
+            facts["duration"] = max(facts["duration"] or 0.0, content.promised_s)
         zero = min(times[index].first for index in choice.used)
         name = container.format.name
     warnings = ["truncated"] if content.truncated else []
@@ -97,7 +100,7 @@ def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
 def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     """Decode the chosen streams, in one pass over the file where it holds them side by side."""
     path, limits = unpack_path(fields["path"]), fields["limits"]
-    content = inspect_content(path)
+    content = _inspect(path)
     with _open(path, content, limits) as container:
         tracks = {}
         limit = Fraction(limits["duration_s"]) + 2 * Fraction(LONGER_S)  # a track ends before it gets there
@@ -174,6 +177,13 @@ def _send(answers: BinaryIO, message: Message) -> None:
     answers.flush()
 
 
+def _inspect(path: str) -> Content:
+    try:
+        return inspect_content(path)
+    except OSError as error:  # the parent has just seen it readable
+        raise Refusal("changed_during_read", f"the file cannot be read any more: {error.strerror}") from error
+
+
 def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
     if content.refusal:
         raise Refusal(*content.refusal)
@@ -188,10 +198,11 @@ def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
     except MemoryError:
         raise
     except (av.error.FFmpegError, ValueError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error  # without the path: results name no folders
         small = os.stat(path).st_size < SHORT_HEADER
         if content.truncated or (content.kind and small):
-            raise Refusal("truncated", f"the file ends inside its header: {error}") from error
-        raise Refusal("unrecognised", f"no known media container: {error}") from error
+            raise Refusal("truncated", f"the file ends inside its header: {why}") from error
+        raise Refusal("unrecognised", f"no known media container: {why}") from error
 
 
 def _choose(container: Any, limits: Mapping[str, float]) -> headers.Choice:

@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, and file names made from what users call their recordings."""
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -13,7 +14,8 @@ MAX_NAME = 120  # characters before the suffix; file systems end at 255 bytes
 class AtomicFile:
     """A text file that takes its name when ``publish`` is called; until then an older file stays in place.
 
-    A path that exists and is no regular file, such as ``/dev/stdout``, is written as it is.
+    The new file keeps the older one's permissions. A path that exists and is no regular file, such as
+    ``/dev/stdout``, is written as it is.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ class AtomicFile:
     Raises
     ------
     OSError
-        If the folder cannot be written.
+        If the folder, or the older file, cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,8 +34,11 @@ class AtomicFile:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             self.stream: IO[str] = path.open("w", encoding="utf-8", newline="")
             return
+        mode = _mode_of(self._target)
         self._part = self._target.with_name(f".avloc-{os.getpid()}-{os.urandom(4).hex()}.part")
         self.stream = self._part.open("x", encoding="utf-8", newline="")
+        if mode is not None:
+            os.fchmod(self.stream.fileno(), mode)
 
     def publish(self) -> None:
         """Complete the file and give it its name."""
@@ -55,13 +60,25 @@ class AtomicFile:
             self._part = None
 
 
+def _mode_of(path: Path) -> int | None:
+    """Permissions of a file that will be replaced, or None if there is none.
+
+    To replace it takes a right on the folder only: a file that is protected must be asked for itself.
+    """
+    if not path.exists():
+        return None
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def identity(path: str | Path | int) -> tuple[int, int] | None:
-    """Device and inode of a path or open file, the same for all links to one file; None if there is none."""
+    """Device and inode of a regular file, the same for all links to it; None if there is none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return status.st_dev, status.st_ino
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def write_whole(path: Path, text: str) -> None:

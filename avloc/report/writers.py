@@ -1,5 +1,6 @@
 """Results as JSON, JSON lines, CSV or text: to a stream, to a whole file, or to one file a recording."""
 
+import errno
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,9 @@ def write_report(
     ------
     ValueError
         If the format is unknown, or ``array=False`` and there is not exactly one prediction, or the place
-        has no name or is one of the recordings. A recording is never replaced.
+        has no name.
+    FileExistsError
+        If the place is one of the recordings: a recording is never replaced.
     OSError
         If the place cannot be written. A file that was there before is then as it was.
     """
@@ -90,8 +93,8 @@ class ReportWriter:
     valid end, and a file as it was before. ``n_written`` counts recordings.
 
     ``sources`` are the ids and the paths, or open files, of recordings that will be written, as far as they
-    are known: a place that is one of them is a ValueError at once, and later so is a recording whose result
-    would replace it or one before it.
+    are known: a place that is one of them is a FileExistsError at once, and later so is a recording whose
+    result would replace it or one before it.
     """
 
     def __init__(
@@ -151,7 +154,8 @@ class ReportWriter:
     def write(self, prediction: Prediction) -> None:
         """Write one recording; nothing of it is written when it cannot be serialised."""
         row = self._format.row(prediction, self._reproducible)
-        self._inputs.add(identity(prediction.recording.path))
+        if prediction.recording.path != "-":  # stdin, no file of that name
+            self._inputs.add(identity(prediction.recording.path))
         if self.is_folder:
             name = unique_name(prediction.recording.id, self._format.suffix, self._names)
             self._refuse_input(self._folder / name)
@@ -176,9 +180,10 @@ class ReportWriter:
     def _refuse_input(self, target: Path) -> None:
         found = identity(target)
         if found is not None and found in self._inputs:
-            raise ValueError(
+            raise FileExistsError(
+                errno.EEXIST,
                 f"{str(target)!r} is one of the recordings, or a link to one, and would be replaced by the "
-                "result; name another file or folder"
+                "result; name another file or folder",
             )
 
     def finish(self) -> None:

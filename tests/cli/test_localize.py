@@ -10,8 +10,10 @@ import sys
 import jsonschema
 import pytest
 
+from avloc.cli.main import main
 from avloc.errors import CheckpointError
 from avloc.report.schema import json_schema
+from avloc.report.writers import ReportWriter
 
 
 def test_one_file_gives_one_document(run, fake, files):
@@ -279,6 +281,30 @@ def test_fail_on_detection_gives_way_to_failures_and_defects(run, fake, files, n
 def test_verbose_gives_one_log_line_a_recording(run, fake, files):
     err = run("localize", "-v", *files("a.wav", "forged.wav")).err
     assert err.count("avloc: ") == 3 and "forged.wav: forged_segments_found" in err
+
+
+def test_a_stdout_that_is_not_there_is_a_usage_error(run, fake, files, monkeypatch, tmp_path):
+    paths = files("a.wav", "b.wav")
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["localize", "--device", "cpu", *map(str, paths)]) == 2
+    assert main(["localize", "--device", "cpu", *map(str, paths), "--output", str(tmp_path / "o.json")]) == 0
+    assert len(json.loads((tmp_path / "o.json").read_text())) == 2
+
+
+def test_a_stderr_that_is_not_there_changes_nothing(fake, files, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stderr", None)
+    output = tmp_path / "o.json"
+    assert main(["localize", "--device", "cpu", *map(str, files("a.wav")), "--output", str(output)]) == 0
+    assert json.loads(output.read_text())["status"] == "analysed"
+
+
+def test_a_place_that_holds_no_row_at_all_ends_the_run(run, fake, files, monkeypatch):
+    def refuse(self, prediction):
+        raise ValueError("no row")
+
+    monkeypatch.setattr(ReportWriter, "write", refuse)
+    code, out, err = run("localize", *files("a.wav"), "--device", "cpu")
+    assert code == 1 and err.count("Traceback") <= 4
 
 
 def test_a_closed_stdout_ends_the_run_quietly(tmp_path):

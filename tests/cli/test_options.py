@@ -41,6 +41,17 @@ def test_limits_start_from_the_defaults():
     assert (limits.pixels, limits.wall_factor, limits.channels) == (100, 2.5, 64)
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "inf", "nan", "", "many"])
+def test_a_limit_is_a_finite_number_above_zero(text):
+    with pytest.raises(click.UsageError, match="duration_s needs a number above 0"):
+        read_limits((f"duration_s={text}",))
+
+
+def test_a_limit_that_counts_is_whole():
+    with pytest.raises(click.UsageError, match="pixels needs a whole number above 0, got '1e9'"):
+        read_limits(("pixels=1e9",))
+
+
 def test_an_unknown_limit_names_the_known_ones():
     with pytest.raises(click.UsageError, match="duration_s.*'mood=1'|duration_s.*'mood'"):
         read_limits(("mood=1",))

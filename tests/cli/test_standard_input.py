@@ -4,9 +4,12 @@ import hashlib
 import io
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 
 from avloc.cli import localize
+from avloc.cli.standard_input import opened_path
 from avloc.media.encode import write_audio
 
 
@@ -119,3 +123,38 @@ def test_the_file_that_stdin_reads_is_no_output(wav):
         )
     assert done.returncode == 2 and "is one of the recordings" in done.stderr
     assert wav.read_bytes() == before
+
+
+def test_a_pause_in_a_pipe_that_does_not_wait_is_not_the_end(feed, monkeypatch):
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with open(reading, "rb") as stdin, open(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=stdin, fileno=stdin.fileno))
+        pipe.write(b"first ")
+        later = threading.Timer(0.2, lambda: (pipe.write(b"second"), pipe.close()))
+        later.start()
+        with opened_path("-", None) as path:
+            assert Path(path).read_bytes() == b"first second"
+        later.join()
+
+
+def test_a_full_temporary_folder_is_named(run, feed, monkeypatch):
+    feed(b"x" * 3000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        code, out, _ = run("localize", "-", "--device", "cpu", "--format", "json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    document = json.loads(out)
+    assert (code, document["reasons"]) == (3, ["output_failed"]) and "TMPDIR" in document["message"]
+
+
+def test_stdin_is_no_file_named_dash(run, feed, wav, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    feed(wav.read_bytes())
+    (tmp_path / "-").write_text("old")
+    code, _, err = run("localize", "-", "--device", "cpu", "--format", "json", "--output", "./-")
+    assert (code, err) == (0, "") and json.loads((tmp_path / "-").read_text())["status"] == "analysed"

@@ -51,6 +51,8 @@ def test_structures_that_run_past_the_end_are_truncated(inspect, content, kind, 
 def test_the_claims_of_a_wave_header_are_read(inspect):
     found = inspect(wave(100, 100))
     assert (found.n_channels, found.sample_rate) == (2, 8000)
+    assert found.promised_s is None, "the demuxer knows the length of a whole file"
+    assert inspect(wave(100, 64000)).promised_s == 2.0
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ def test_a_wav_that_ends_early_is_truncated(make):
     decoded, _, _, decoder = decode(path)
     assert decoder.warnings == (Reason.TRUNCATED,)
     assert decoded.shape[1] == pytest.approx(16000, abs=50)
+    assert decoder.recording.duration == pytest.approx(2.0), "what is missing is not analysed"
 
 
 def test_broken_packets_are_holes_and_not_the_end(make):

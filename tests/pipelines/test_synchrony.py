@@ -20,11 +20,12 @@ def test_agreeing_windows_give_the_offset_near_the_likeliest_lag():
 
 
 def test_far_lags_do_not_pull_the_offset():
-    assert measure_offset([weights(lag_10=0.7, lag_m15=0.3)]) == pytest.approx(10.0, abs=1e-6)
+    assert measure_offset([weights(lag_10=0.8, lag_m15=0.2)]) == pytest.approx(10.0, abs=1e-6)
 
 
 def test_spread_or_missing_evidence_gives_none():
     assert measure_offset([]) is None
     assert measure_offset([np.full(31, 1 / 31, dtype=np.float32)]) is None
     assert measure_offset([weights(lag_10=0.4, lag_m5=0.4)]) is None
+    assert measure_offset([weights(lag_10=0.6)]) is None  # as where the true lag lies beyond all of them
     assert measure_offset([weights(lag_10=0.9), weights(lag_m5=0.9)]) is None  # the windows disagree

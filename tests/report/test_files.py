@@ -39,6 +39,24 @@ def test_a_published_file_has_the_permissions_of_any_other(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.json", "b"]
 
 
+def test_a_new_file_keeps_the_permissions_of_the_old_one(tmp_path):
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    target.chmod(0o600)
+    write_whole(target, "new")
+    assert target.stat().st_mode & 0o777 == 0o600 and target.read_text() == "new"
+
+
+def test_a_protected_file_is_not_replaced(tmp_path, monkeypatch):
+    # os.access stands for another user: an administrator may write everything
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (target, os.W_OK))
+    with pytest.raises(PermissionError):
+        write_whole(target, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"] and target.read_text() == "old"
+
+
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("real.json")

@@ -163,7 +163,7 @@ def test_a_recording_is_never_replaced_by_its_result(tmp_path, kind):
         [FAILED, prediction_of(str(path))],
         iter([FAILED, prediction_of(str(path))]),
     ):
-        with pytest.raises(ValueError, match=f"{target.name}' is one of the recordings"):
+        with pytest.raises(FileExistsError, match=f"{target.name}' is one of the recordings"):
             write_report(predictions, target, format="jsonl")
     assert path.read_bytes() == b"evidence" and len(list(tmp_path.iterdir())) == 1 + (kind != "same")
 
@@ -173,7 +173,7 @@ def test_no_file_of_a_folder_replaces_a_recording(tmp_path, make, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "a.json"):
         (tmp_path / name).write_bytes(b"evidence")
-    with pytest.raises(ValueError, match=r"a\.json' is one of the recordings"):
+    with pytest.raises(FileExistsError, match=r"a\.json' is one of the recordings"):
         write_report(make([prediction_of("a.json"), prediction_of("a")]), tmp_path, format="json")
     assert (tmp_path / "a.json").read_bytes() == b"evidence"
     assert not (tmp_path / "a.json.json").exists(), "nothing is written before the refusal"
