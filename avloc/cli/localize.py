@@ -182,14 +182,17 @@ def run(
 
 
 def _with_ids(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each path with an id that is unique in the run: the path as given, numbered where it comes again."""
-    taken: set[str] = set()
+    """Each path with an id that is unique in the run: the path as given, numbered where it comes again.
+
+    Bytes of a name that are no UTF-8 are spelt out in documents, and so they are compared that way.
+    """
+    taken: set[bytes] = set()
     for path in paths:
         id, number = path, 1
-        while id in taken:
+        while (written := id.encode("utf-8", "backslashreplace")) in taken:
             number += 1
             id = f"{path}#{number}"
-        taken.add(id)
+        taken.add(written)
         yield path, id
 
 

@@ -22,6 +22,7 @@ DEFECT = 1
 USAGE = 2
 FAILED = 3
 DETECTED = 10
+ERASE_LINE = "\r\x1b[K"  # of a terminal
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -114,7 +115,10 @@ def configure_logging(*, verbose: int = 0, quiet: bool = False) -> None:
     if quiet and verbose:
         raise click.UsageError("--quiet asks for fewer lines and -v for more; leave one out")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("avloc: %(message)s" if verbose < 2 else "%(name)s: %(message)s"))
+    line = "avloc: %(message)s" if verbose < 2 else "%(name)s: %(message)s"
+    if sys.stderr is not None and sys.stderr.isatty():
+        line = f"{ERASE_LINE}{line}"  # a progress line may stand there
+    handler.setFormatter(logging.Formatter(line))
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logger.addHandler(handler)
     logger.setLevel(logging.ERROR if quiet else level)

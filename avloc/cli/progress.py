@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 
-from avloc.cli.main import DEFECT, DETECTED, FAILED
+from avloc.cli.main import DEFECT, DETECTED, ERASE_LINE, FAILED
 from avloc.structures import Prediction, Reason, Status, Verdict
 
 
@@ -47,11 +47,11 @@ class Progress:
         """Name the recording that is analysed now."""
         if self._show:
             name = "".join(c if c.isprintable() else "?" for c in id)[-60:]
-            sys.stderr.write(f"\r\x1b[K[{number}/{self._n_recordings}] {name}")
+            sys.stderr.write(f"{ERASE_LINE}[{number}/{self._n_recordings}] {name}")
             sys.stderr.flush()
 
     def clear(self) -> None:
         """Remove the line, so that results do not stand behind it."""
         if self._show:
-            sys.stderr.write("\r\x1b[K")
+            sys.stderr.write(ERASE_LINE)
             sys.stderr.flush()

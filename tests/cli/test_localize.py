@@ -76,6 +76,12 @@ def test_a_value_that_no_document_may_hold_becomes_a_row(run, fake, files):
     assert "finite" in rows[0]["message"] and "Traceback" in err
 
 
+def test_names_that_are_written_alike_have_two_ids(run, fake, files):
+    first, second = files(os.fsdecode(b"c\xff.wav"), "c\\udcff.wav")
+    rows = [json.loads(line) for line in run("localize", first, second, "--format", "jsonl").out.splitlines()]
+    assert len({row["input"]["id"] for row in rows}) == 2
+
+
 def test_the_same_path_twice_has_two_ids(run, fake, files):
     (path,) = files("a.wav")
     rows = json.loads(run("localize", path, path, path).out)
