@@ -153,7 +153,7 @@ def make_audio(source: Path, path: Path, minutes: float) -> None:
     """Loop the first channel of ``source`` to a 16 kHz WAV of ``minutes``."""
     import soundfile
 
-    from avloc.media.decode import read_audio
+    from avloc.media.whole import read_audio
 
     samples = read_audio(source)[0]
     n_left = round(minutes * 60 * 16000)
@@ -168,8 +168,8 @@ def make_video(source: Path, path: Path, minutes: float) -> None:
     import cv2
     import numpy as np
 
-    from avloc.media.decode import read_audio, read_frames
     from avloc.media.encode import write_video
+    from avloc.media.whole import read_audio, read_frames
 
     frames, rate = read_frames(source)
     width = 2 * round(frames.shape[2] * HEIGHT_PX / frames.shape[1] / 2)

@@ -152,7 +152,7 @@ def as_telephone(references: Iterable[Reference], folder: Path, target: Path) ->
     import soundfile
     from scipy.signal import butter, resample_poly, sosfiltfilt
 
-    from avloc.media.decode import read_audio
+    from avloc.media.whole import read_audio
 
     band = butter(4, [300, 3400], btype="bandpass", fs=MEDIA_RATE, output="sos")
     for reference in references:

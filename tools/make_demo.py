@@ -19,9 +19,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avloc.media.decode import Decoder, VideoBlock, read_audio
+from avloc.media.decode import Decoder, VideoBlock
 from avloc.media.encode import write_video
 from avloc.media.probe import open_recording
+from avloc.media.whole import read_audio
 
 SENTENCE = (
     "Please send seven hundred euros to the account in Vienna before Friday morning, "

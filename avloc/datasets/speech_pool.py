@@ -163,7 +163,7 @@ def _group_by_identity(entries: Sequence[Entry], natural: np.ndarray) -> dict[st
 
 
 def _read_through_worker(path: Path) -> np.ndarray:
-    from avloc.media.decode import read_audio
+    from avloc.media.whole import read_audio
 
     return read_audio(path, sample_rate=SAMPLE_RATE)
 

@@ -3,22 +3,21 @@
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from avloc.errors import MissingStreamError, UnreadableMediaError
-from avloc.media.clock import GRID_RATE
-from avloc.media.probe import check_file, probe
+from avloc.errors import UnreadableMediaError
+from avloc.media.probe import check_file
 from avloc.media.protocol import Message, pack_path
-from avloc.media.supervisor import Limits, borrow_supervisor
+from avloc.media.supervisor import Limits, Supervisor, borrow_supervisor
 from avloc.structures import Reason, Recording
 
 logger = logging.getLogger(__name__)
 
 CROPS = ("mouth96_box",)
-LONGEST_COLOUR_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,7 @@ class Decoder:
         self._limits = limits or Limits()
         self._fields = {"crops": list(crops), "sample_rate": sample_rate, "picture": "faces"}
         self._blocks: Iterator[AudioBlock | VideoBlock] | None = None
+        self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> "Decoder":
         return self
@@ -160,16 +160,30 @@ class Decoder:
         if self._blocks is not None:
             self._blocks.close()
 
+    def kill(self) -> None:
+        """End the child that is at work, from another thread than the one that waits for its blocks."""
+        if (supervisor := self._supervisor) is not None:
+            supervisor.kill()
+
     def _iterate(self) -> Iterator[AudioBlock | VideoBlock]:
-        for message in _request_blocks(self.recording, self._fields, self._limits):
-            if message.kind == "audio":
-                yield AudioBlock(
-                    message.fields["start"], message.arrays["samples"], message.arrays["present"]
-                )
-            elif message.kind == "video":
-                yield _make_video_block(message)
-            else:
-                self._finish(message)
+        try:
+            with borrow_supervisor() as self._supervisor:
+                yield from self._make_blocks(self._supervisor)
+        finally:
+            self._supervisor = None
+
+    def _make_blocks(self, supervisor: Supervisor) -> Iterator[AudioBlock | VideoBlock]:
+        request = request_blocks(supervisor, self.recording, self._fields, self._limits)
+        with closing(request) as messages:  # before the supervisor is given back, whatever happens here
+            for message in messages:
+                if message.kind == "audio":
+                    yield AudioBlock(
+                        message.fields["start"], message.arrays["samples"], message.arrays["present"]
+                    )
+                elif message.kind == "video":
+                    yield _make_video_block(message)
+                else:
+                    self._finish(message)
 
     def _finish(self, end: Message) -> None:
         noticed = dict.fromkeys((*self.recording.warnings, *map(Reason, end.fields["warnings"])))
@@ -180,74 +194,9 @@ class Decoder:
             logger.warning("%r: limit reached: %s", self.recording.path, note)
 
 
-def read_audio(path: str | os.PathLike, *, sample_rate: int = 16_000) -> np.ndarray:
-    """Read the whole sound of a short recording; for tools, synthesis and training.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A media file.
-    sample_rate : int [Hz, > 0]
-        Rate of the result.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_channels, n), float32, range [-1, 1]]
-        All channels from time zero; missing sound is zeros.
-
-    Raises
-    ------
-    MissingStreamError
-        If the file has no sound.
-    UnreadableMediaError
-        If it cannot be opened or decoded.
-    """
-    recording = probe(path, with_hash=False)
-    if recording.audio is None:
-        raise MissingStreamError(recording.path, "expected a sound stream, got none", reason="no_samples")
-    fields = {"crops": [], "sample_rate": sample_rate, "picture": "none"}
-    messages = _request_blocks(recording, fields, Limits())
-    blocks = [message.arrays["samples"] for message in messages if message.kind == "audio"]
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((recording.audio.n_channels, 0), np.float32)
-
-
-def read_frames(path: str | os.PathLike) -> tuple[np.ndarray, Fraction]:
-    """Read the pictures of a clip of at most 60 s in colour on the 25 Hz grid; for synthesis.
-
-    Returns
-    -------
-    frames : np.ndarray [shape=(n, H, W, 3), uint8]
-        The picture shown at the centre of each grid frame; the first one stands in before it begins.
-    rate : Fraction [Hz]
-        25.
-
-    Raises
-    ------
-    ValueError
-        If the clip is longer than 60 s.
-    MissingStreamError
-        If the file has no video stream.
-    UnreadableMediaError
-        If it cannot be opened or decoded.
-    """
-    recording = probe(path, with_hash=False)
-    if recording.video is None:
-        raise MissingStreamError(recording.path, "expected a video stream, got none", reason="no_samples")
-    if recording.duration is not None and recording.duration > LONGEST_COLOUR_S:
-        raise ValueError(
-            f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got {recording.duration:.1f} s"
-        )
-    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour"}
-    frames = []
-    for message in _request_blocks(recording, fields, Limits()):
-        if message.kind == "colour":
-            frames.append(message.arrays["frame"])
-        if len(frames) > LONGEST_COLOUR_S * GRID_RATE:
-            raise ValueError(f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got more")
-    return np.stack(frames), GRID_RATE
-
-
-def _request_blocks(recording: Recording, fields: dict, limits: Limits) -> Iterator[Message]:
+def request_blocks(
+    supervisor: Supervisor, recording: Recording, fields: dict, limits: Limits
+) -> Iterator[Message]:
     """Ask the child to decode ``recording``; yield its blocks and the final report."""
     before = check_file(recording.path, limits)
     state = recording._file_state
@@ -273,8 +222,7 @@ def _request_blocks(recording: Recording, fields: dict, limits: Limits) -> Itera
             "zero": [zero.numerator, zero.denominator],
         },
     )
-    with borrow_supervisor() as supervisor:
-        yield from supervisor.exchange(request, path=recording.path, wall_factor=limits.wall_factor)
+    yield from supervisor.exchange(request, path=recording.path, wall_factor=limits.wall_factor)
     if check_file(recording.path, limits) != before:
         raise UnreadableMediaError(
             recording.path, "the file changed while it was read", reason="changed_during_read"

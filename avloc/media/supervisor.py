@@ -143,6 +143,12 @@ class Supervisor:
             self._notes.close()
             self._notes = None
 
+    def kill(self) -> None:
+        """End the child from another thread; who waits for its answer gets ``decoder_crash``."""
+        if (process := self._process) is not None:
+            with contextlib.suppress(OSError):
+                process.kill()
+
     def _ensure_started(self, path: str) -> None:
         if self._process is not None and self._process.poll() is None:
             return

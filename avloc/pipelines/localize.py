@@ -121,7 +121,7 @@ class Localizer:
         analyser = WindowAnalyser(self._network, device=self.device)
         findings: dict[int | None, ChannelFindings] = {}
         decoder = Decoder(recording, limits=self._limits)
-        with closing(read_ahead(decoder)) as blocks:
+        with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
             tracks = Tracks(recording, blocks)
             for cut in tracks:
                 for view in cut.views:

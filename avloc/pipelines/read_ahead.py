@@ -2,14 +2,16 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Block = TypeVar("Block")
 DEPTH = 32  # blocks: a hop of sound and picture, so that the decoder never waits for a window
 
 
-def read_ahead(blocks: Iterable[Block], *, depth: int = DEPTH) -> Iterator[Block]:
+def read_ahead(
+    blocks: Iterable[Block], *, depth: int = DEPTH, stop: Callable[[], None] | None = None
+) -> Iterator[Block]:
     """Yield ``blocks`` in their order, read by a thread at most ``depth`` of them ahead.
 
     The thread waits for the decoding child and unpacks what it sends; it ends with the last block, with an
@@ -21,6 +23,8 @@ def read_ahead(blocks: Iterable[Block], *, depth: int = DEPTH) -> Iterator[Block
         Iterated in the thread alone, from its first item to its end or closing.
     depth : int [>= 1]
         Blocks that may wait.
+    stop : callable, optional
+        Called when this iterator is closed before its end: ends what the thread may wait for.
     """
     waiting: queue.Queue = queue.Queue(maxsize=depth)
     stopped = threading.Event()
@@ -42,9 +46,11 @@ def read_ahead(blocks: Iterable[Block], *, depth: int = DEPTH) -> Iterator[Block
 
     thread = threading.Thread(target=read, name="avloc-read-ahead", daemon=True)
     thread.start()
+    has_ended = False
     try:
         while True:
             block, error = waiting.get()
+            has_ended = error is not None
             if isinstance(error, StopIteration):
                 return
             if error is not None:
@@ -52,6 +58,8 @@ def read_ahead(blocks: Iterable[Block], *, depth: int = DEPTH) -> Iterator[Block
             yield block
     finally:
         stopped.set()
+        if stop is not None and not has_ended:
+            stop()
         while thread.is_alive():  # it may wait for room
             try:
                 waiting.get(timeout=0.01)

@@ -128,7 +128,7 @@ def write_recordings(
 
 def picture_of(item: Item, faces: TalkingFaces) -> np.ndarray:
     """Make the colour frames (T, H, W, 3) uint8 of an item, its mouth replaced where the item says so."""
-    from avloc.media.decode import read_frames
+    from avloc.media.whole import read_frames
 
     index, first = item.attributes["clip"], item.attributes["first_frame"]
     frames = read_frames(faces.entries[index].path)[0]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from avloc.errors import MissingStreamError, UnreadableMediaError
-from avloc.media.decode import AudioBlock, Decoder, VideoBlock, read_audio, read_frames
+from avloc.media.decode import AudioBlock, Decoder, VideoBlock
 from avloc.media.probe import open_recording
+from avloc.media.whole import read_audio, read_frames
 from avloc.structures import Reason
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from avloc.media.decode import read_audio, read_frames
 from avloc.media.encode import write_audio, write_video
 from avloc.media.probe import open_recording
+from avloc.media.whole import read_audio, read_frames
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "new\nline.WAV"])

@@ -4,9 +4,10 @@ import av
 import numpy as np
 import pytest
 
-from avloc.media.decode import Decoder, read_audio
+from avloc.media.decode import Decoder
 from avloc.media.probe import open_recording
 from avloc.media.sound import SoundTrack
+from avloc.media.whole import read_audio
 from avloc.structures import Reason
 
 OVERSHOOTING = ("odd-dog.mp4", "emo-emotion.mp4")  # AAC that goes up to 1.38 times full scale

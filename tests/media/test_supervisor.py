@@ -12,7 +12,8 @@ from avloc.media import decode, supervisor
 from avloc.media.decode import Decoder
 from avloc.media.probe import open_recording
 from avloc.media.protocol import Message, pack_path
-from avloc.media.supervisor import Limits, Supervisor, borrow_supervisor, close_idle
+from avloc.media.supervisor import GRACE_S, Limits, Supervisor, borrow_supervisor, close_idle
+from avloc.pipelines.read_ahead import read_ahead
 
 
 def open_request(path) -> Message:
@@ -185,6 +186,35 @@ def test_a_recording_left_in_the_middle_does_not_answer_the_next_request(make, m
         next(iter(decoder))
     assert owner.pid is None
     assert sum(b.samples.shape[1] for b in Decoder(recording)) == 300 * 16000
+    close_idle()
+
+
+def test_a_child_that_is_stuck_is_ended_from_another_thread(make, monkeypatch):
+    owner = Supervisor()
+    monkeypatch.setattr(supervisor, "_idle", [owner])
+    decoder = Decoder(open_recording(make.wav(samples=make.tone(300.0))))
+    decoder.kill()  # nothing is at work yet
+    blocks = read_ahead(decoder, depth=1, stop=decoder.kill)
+    next(blocks)
+    os.kill(owner.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    blocks.close()
+    assert owner.pid is None
+    assert time.monotonic() - begun < GRACE_S / 2, "the silence of the child is not waited out"
+    assert sum(b.samples.shape[1] for b in Decoder(decoder.recording)) == 300 * 16000
+    close_idle()
+
+
+def test_an_error_in_a_block_does_not_leave_answers_for_the_next_request(make, monkeypatch):
+    owner = Supervisor()
+    monkeypatch.setattr(supervisor, "_idle", [owner])
+    recording = open_recording(make.wav(samples=make.tone(30.0)))
+    with monkeypatch.context() as broken:
+        broken.setattr(decode, "AudioBlock", None)
+        with pytest.raises(TypeError) as caught:
+            list(Decoder(recording))
+    assert caught.traceback and owner.pid is None
+    assert sum(b.samples.shape[1] for b in Decoder(recording)) == 30 * 16000
     close_idle()
 
 

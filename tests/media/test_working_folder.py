@@ -3,8 +3,8 @@
 import wave
 from pathlib import Path
 
-from avloc.media.decode import read_audio
 from avloc.media.probe import open_recording
+from avloc.media.whole import read_audio
 
 
 def write_wav(path: Path, n_samples: int) -> None:

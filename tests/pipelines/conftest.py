@@ -152,6 +152,9 @@ class MadeDecoder:
     def __iter__(self):
         return iter(self.media.blocks())
 
+    def kill(self):
+        """End nothing: there is no child."""
+
 
 def noise(duration_s, *bursts, seed=0, channels=1):
     """Quiet noise (C, n) with loud spans (start, end) in seconds."""

@@ -63,3 +63,22 @@ def test_closing_closes_the_source_in_its_own_thread():
 def test_what_cannot_be_iterated_is_told():
     with pytest.raises(TypeError, match="not iterable"):
         next(read_ahead(7))
+
+
+def test_a_source_that_waits_is_stopped_when_nobody_reads_on():
+    gone = threading.Event()
+
+    def source():
+        yield 1
+        gone.wait(60)
+        raise OSError("the child was ended")
+
+    blocks = read_ahead(source(), stop=gone.set)
+    next(blocks)
+    blocks.close()
+    assert gone.is_set() and readers() == []
+
+
+def test_a_source_that_ended_is_not_stopped():
+    stops = []
+    assert list(read_ahead(range(3), stop=lambda: stops.append(1))) == [0, 1, 2] and stops == []

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from avloc.media.decode import read_audio, read_frames
 from avloc.media.encode import write_video
+from avloc.media.whole import read_audio, read_frames
 from avloc.pipelines.localize import Localizer, load_localizer
 from avloc.report.schema import to_dict, to_json
 from avloc.structures import Prediction, Reason, Status, Verdict

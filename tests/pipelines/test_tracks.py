@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avloc.media.decode import read_audio
+from avloc.media.whole import read_audio
 from avloc.pipelines.tracks import SLACK_FRAMES, StreamBuffer, Tracks
 from avloc.pipelines.windows import plan_windows
 from avloc.structures import Reason

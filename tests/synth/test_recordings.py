@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avloc.datasets.manifest import ManifestDataset
-from avloc.media.decode import read_audio
+from avloc.media.whole import read_audio
 from avloc.synth.recordings import Recipe, make_items, write_recordings
 
 RECIPE = Recipe(

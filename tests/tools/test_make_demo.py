@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avloc.media.decode import read_audio
 from avloc.media.probe import open_recording
+from avloc.media.whole import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "demo" / "talking_head.mp4"

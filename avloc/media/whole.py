@@ -1,0 +1,89 @@
+"""Read all of a short recording at once; for tools, synthesis and training, never for analysis."""
+
+import os
+from contextlib import closing
+from fractions import Fraction
+
+import numpy as np
+
+from avloc.errors import MissingStreamError
+from avloc.media.clock import GRID_RATE
+from avloc.media.decode import request_blocks
+from avloc.media.probe import probe
+from avloc.media.supervisor import Limits, borrow_supervisor
+
+LONGEST_COLOUR_S = 60.0
+
+
+def read_audio(path: str | os.PathLike, *, sample_rate: int = 16_000) -> np.ndarray:
+    """Read the whole sound of a short recording; for tools, synthesis and training.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A media file.
+    sample_rate : int [Hz, > 0]
+        Rate of the result.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_channels, n), float32, range [-1, 1]]
+        All channels from time zero; missing sound is zeros.
+
+    Raises
+    ------
+    MissingStreamError
+        If the file has no sound.
+    UnreadableMediaError
+        If it cannot be opened or decoded.
+    """
+    recording = probe(path, with_hash=False)
+    if recording.audio is None:
+        raise MissingStreamError(recording.path, "expected a sound stream, got none", reason="no_samples")
+    fields = {"crops": [], "sample_rate": sample_rate, "picture": "none"}
+    with (
+        borrow_supervisor() as supervisor,
+        closing(request_blocks(supervisor, recording, fields, Limits())) as messages,
+    ):
+        blocks = [message.arrays["samples"] for message in messages if message.kind == "audio"]
+    return np.concatenate(blocks, axis=1) if blocks else np.zeros((recording.audio.n_channels, 0), np.float32)
+
+
+def read_frames(path: str | os.PathLike) -> tuple[np.ndarray, Fraction]:
+    """Read the pictures of a clip of at most 60 s in colour on the 25 Hz grid; for synthesis.
+
+    Returns
+    -------
+    frames : np.ndarray [shape=(n, H, W, 3), uint8]
+        The picture shown at the centre of each grid frame; the first one stands in before it begins.
+    rate : Fraction [Hz]
+        25.
+
+    Raises
+    ------
+    ValueError
+        If the clip is longer than 60 s.
+    MissingStreamError
+        If the file has no video stream.
+    UnreadableMediaError
+        If it cannot be opened or decoded.
+    """
+    recording = probe(path, with_hash=False)
+    if recording.video is None:
+        raise MissingStreamError(recording.path, "expected a video stream, got none", reason="no_samples")
+    if recording.duration is not None and recording.duration > LONGEST_COLOUR_S:
+        raise ValueError(
+            f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got {recording.duration:.1f} s"
+        )
+    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour"}
+    frames = []
+    with (
+        borrow_supervisor() as supervisor,
+        closing(request_blocks(supervisor, recording, fields, Limits())) as messages,
+    ):
+        for message in messages:
+            if message.kind == "colour":
+                frames.append(message.arrays["frame"])
+            if len(frames) > LONGEST_COLOUR_S * GRID_RATE:
+                raise ValueError(f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got more")
+    return np.stack(frames), GRID_RATE
