@@ -39,19 +39,26 @@ Tensor segment_nms(Tensor segments, Tensor scores, double iou_threshold, std::op
 }
 
 int32_t decay_of(const std::string& method) {
-  check(
-      method == "gaussian" || method == "linear", "method must be 'gaussian' or 'linear', got '", method,
-      "'");
-  return method == "gaussian" ? AVLOC_DECAY_GAUSSIAN : AVLOC_DECAY_LINEAR;
+  if (method == "linear") {
+    return AVLOC_DECAY_LINEAR;
+  }
+  if (method == "gaussian") {
+    return AVLOC_DECAY_GAUSSIAN;
+  }
+  check(method == "adaptive", "method must be 'gaussian', 'linear' or 'adaptive', got '", method, "'");
+  return AVLOC_DECAY_ADAPTIVE;
 }
 
 std::tuple<Tensor, Tensor> soft_segment_nms(
-    Tensor segments, Tensor scores, std::string method, double sigma, double iou_threshold, double min_score,
-    std::optional<int64_t> max_segments, std::optional<Tensor> splits) {
+    Tensor segments, Tensor scores, std::string method, double sigma, double iou_threshold, double iou_at_0s,
+    double iou_at_1s, double min_score, std::optional<int64_t> max_segments, std::optional<Tensor> splits) {
   check_shapes(segments, scores);
   const int32_t decay = decay_of(method);
   check(sigma > 0.0 && std::isfinite(sigma), "sigma must be positive and finite, got ", sigma);
   check(iou_threshold >= 0.0 && iou_threshold <= 1.0, "iou_threshold must be in [0, 1], got ", iou_threshold);
+  check(
+      std::isfinite(iou_at_0s) && std::isfinite(iou_at_1s), "adaptive_thresholds must be finite, got ",
+      iou_at_0s, " and ", iou_at_1s);
   check(min_score >= 0.0, "min_score must be at least 0, got ", min_score);
   const int64_t most = max_segments.value_or(std::numeric_limits<int64_t>::max());
   check(most >= 0, "max_segments must be at least 0, got ", most);
@@ -71,8 +78,8 @@ std::tuple<Tensor, Tensor> soft_segment_nms(
   std::vector<double> decayed(n);
   torch::stable::parallel_for(0, n_recordings, 1, [&](int64_t first, int64_t last) {
     avloc_soft_segment_nms(
-        doubles(times), doubles(values), rows.data(), first, last, decay, sigma, iou_threshold, min_score,
-        most, kept.data(), decayed.data(), counts.data());
+        doubles(times), doubles(values), rows.data(), first, last, decay, sigma, iou_threshold, iou_at_0s,
+        iou_at_1s, min_score, most, kept.data(), decayed.data(), counts.data());
   });
   return {
       packed(kept, rows, counts, ScalarType::Long),
@@ -220,7 +227,8 @@ STABLE_TORCH_LIBRARY(avloc, m) {
   m.def("segment_nms(Tensor segments, Tensor scores, float iou_threshold, *, Tensor? splits) -> Tensor");
   m.def(
       "soft_segment_nms(Tensor segments, Tensor scores, *, str method, float sigma, float iou_threshold, "
-      "float min_score, int? max_segments, Tensor? splits) -> (Tensor, Tensor)");
+      "float iou_at_0s, float iou_at_1s, float min_score, int? max_segments, Tensor? splits) "
+      "-> (Tensor, Tensor)");
   m.def("score_segments(Tensor frame_scores, Tensor segments) -> Tensor");
   m.def("score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments) -> Tensor");
   m.def("band_correlation(Tensor audio, Tensor visual, int max_lag) -> Tensor");

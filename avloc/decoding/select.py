@@ -27,7 +27,8 @@ class Selection:
     min_score : float [0, 1]
         Proposals below are dropped, before and after suppression.
     method : str
-        Decay of ``avloc.ops.soft_segment_nms``: ``"gaussian"`` or ``"linear"``.
+        Decay of ``avloc.ops.soft_segment_nms``: ``"gaussian"``, ``"linear"``, or ``"adaptive"`` with that
+        function's thresholds.
     sigma : float [> 0]
         Width of the Gaussian decay ``exp(-iou**2 / sigma)``.
     iou_threshold : float [0, 1]

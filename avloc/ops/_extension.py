@@ -23,7 +23,8 @@ SCHEMAS = {
     "segment_nms": "(Tensor segments, Tensor scores, float iou_threshold, *, Tensor? splits) -> Tensor",
     "soft_segment_nms": (
         "(Tensor segments, Tensor scores, *, str method, float sigma, float iou_threshold, "
-        "float min_score, int? max_segments, Tensor? splits) -> (Tensor, Tensor)"
+        "float iou_at_0s, float iou_at_1s, float min_score, int? max_segments, Tensor? splits) "
+        "-> (Tensor, Tensor)"
     ),
     "score_segments": "(Tensor frame_scores, Tensor segments) -> Tensor",
     "score_segments_backward": "(Tensor grad, Tensor frame_scores, Tensor segments) -> Tensor",

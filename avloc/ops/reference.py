@@ -67,10 +67,14 @@ def segment_nms(segments: Tensor, scores: Tensor, iou_threshold: float, *, split
     return torch.tensor(kept, dtype=torch.int64, device=segments.device)
 
 
-def _decay(iou: float, method: str, sigma: float, iou_threshold: float) -> float:
+def _decays(overlaps: list[float], method: str, sigma: float, least: float) -> list[float]:
+    """Factors for some IoU with the pick; ``least`` is the IoU from which they are not 1."""
+    if method == "linear":
+        return [1.0 - iou if iou >= least else 1.0 for iou in overlaps]
+    gaussian = [math.exp(-(iou * iou) / sigma) for iou in overlaps]
     if method == "gaussian":
-        return math.exp(-(iou * iou) / sigma)
-    return 1.0 - iou if iou >= iou_threshold else 1.0
+        return gaussian
+    return [decay if iou > least else 1.0 for iou, decay in zip(overlaps, gaussian, strict=True)]
 
 
 def soft_segment_nms(
@@ -80,6 +84,8 @@ def soft_segment_nms(
     method: str,
     sigma: float,
     iou_threshold: float,
+    iou_at_0s: float,
+    iou_at_1s: float,
     min_score: float,
     max_segments: int | None,
     splits: Tensor | None,
@@ -88,7 +94,8 @@ def soft_segment_nms(
 
     A recording ends when ``max_segments`` are picked or the best that is left lies below ``min_score``; the
     first pick is tested as every other. Linear: ``score * (1 - IoU)`` where IoU >= threshold. Gaussian:
-    always ``score * exp(-IoU^2 / sigma)``.
+    always ``score * exp(-IoU^2 / sigma)``. Adaptive: as the Gaussian where IoU > ``iou_at_0s + (iou_at_1s -
+    iou_at_0s) * length`` of the pick in seconds.
     """
     times, values = segments.double(), scores.double().tolist()
     _check_times(times[:, 0], times[:, 1])
@@ -106,8 +113,12 @@ def soft_segment_nms(
             decayed.append(values[pick])
             n_picked += 1
             left.remove(pick)
-            for i, iou in zip(left, _iou(times[pick], times[left]), strict=True):
-                values[i] *= _decay(iou, method, sigma, iou_threshold)
+            least = iou_threshold
+            if method == "adaptive":
+                least = iou_at_0s + (iou_at_1s - iou_at_0s) * float(times[pick, 1] - times[pick, 0])
+            decays = _decays(_iou(times[pick], times[left]), method, sigma, least)
+            for i, decay in zip(left, decays, strict=True):
+                values[i] *= decay
     indices = torch.tensor(kept, dtype=torch.int64, device=segments.device)
     return indices, torch.tensor(decayed, dtype=torch.float64).to(scores)
 

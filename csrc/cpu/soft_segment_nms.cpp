@@ -15,14 +15,20 @@ struct Rule {
   int32_t decay;
   double sigma;
   double iou_threshold;
+  double iou_at_0s;
+  double iou_at_1s;
   double min_score;
   int64_t max_segments;
 
-  double factor(double iou) const {
-    if (decay == AVLOC_DECAY_GAUSSIAN) {
-      return std::exp(-(iou * iou) / sigma);
+  // length_s: of the segment that was picked.
+  double factor(double iou, double length_s) const {
+    if (decay == AVLOC_DECAY_LINEAR) {
+      return iou >= iou_threshold ? 1.0 - iou : 1.0;
     }
-    return iou >= iou_threshold ? 1.0 - iou : 1.0;
+    if (decay == AVLOC_DECAY_ADAPTIVE && !(iou > iou_at_0s + (iou_at_1s - iou_at_0s) * length_s)) {
+      return 1.0;
+    }
+    return std::exp(-(iou * iou) / sigma);
   }
 };
 
@@ -86,7 +92,7 @@ int64_t suppress(const double* segments, const Rule& rule, Scratch& scratch, int
     const double* best = segments + 2 * pick.index;
     scratch.index.visit_overlapping(best[0], best[1], [&](int64_t other) {
       if (current[other] != kPicked) {
-        current[other] *= rule.factor(segment_iou(best, segments + 2 * other));
+        current[other] *= rule.factor(segment_iou(best, segments + 2 * other), best[1] - best[0]);
       }
     });
   }
@@ -98,9 +104,9 @@ int64_t suppress(const double* segments, const Rule& rule, Scratch& scratch, int
 
 extern "C" void avloc_soft_segment_nms(
     const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
-    int32_t decay, double sigma, double iou_threshold, double min_score, int64_t max_segments, int64_t* kept,
-    double* decayed, int64_t* counts) {
-  const avloc::Rule rule{decay, sigma, iou_threshold, min_score, max_segments};
+    int32_t decay, double sigma, double iou_threshold, double iou_at_0s, double iou_at_1s, double min_score,
+    int64_t max_segments, int64_t* kept, double* decayed, int64_t* counts) {
+  const avloc::Rule rule{decay, sigma, iou_threshold, iou_at_0s, iou_at_1s, min_score, max_segments};
   avloc::Scratch scratch(avloc::largest_recording(splits, first, last));
   for (int64_t recording = first; recording < last; ++recording) {
     const int64_t offset = splits[recording];

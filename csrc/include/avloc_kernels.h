@@ -18,14 +18,14 @@ void avloc_segment_nms(
     const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
     double iou_threshold, int64_t* kept, int64_t* counts);
 
-enum avloc_decay { AVLOC_DECAY_LINEAR = 0, AVLOC_DECAY_GAUSSIAN = 1 };
+enum avloc_decay { AVLOC_DECAY_LINEAR = 0, AVLOC_DECAY_GAUSSIAN = 1, AVLOC_DECAY_ADAPTIVE = 2 };
 
 // As avloc_segment_nms; decayed: (N,) scores at the time of the pick, beside kept. max_segments is per
 // recording.
 void avloc_soft_segment_nms(
     const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
-    int32_t decay, double sigma, double iou_threshold, double min_score, int64_t max_segments, int64_t* kept,
-    double* decayed, int64_t* counts);
+    int32_t decay, double sigma, double iou_threshold, double iou_at_0s, double iou_at_1s, double min_score,
+    int64_t max_segments, int64_t* kept, double* decayed, int64_t* counts);
 
 // frame_scores: (B, T); prefix: (B, T + 1) running sums, prefix[b][0] = 0. Rows are batch rows.
 void avloc_prefix_sums(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avloc.ops import reference, segment_nms, soft_segment_nms
+from avloc.ops.suppression import METHODS
 
 DTYPES = [torch.float32, torch.float64]
 SIZES = [0, 1, 2, 1000]
@@ -37,8 +38,16 @@ def some_splits(n):
 
 
 def soft_arguments(**changes):
+    """All arguments of the operation and of the reference."""
     arguments = {"method": "gaussian", "sigma": 0.5, "iou_threshold": 0.3, "min_score": 0.001}
+    arguments |= {"iou_at_0s": 0.1968, "iou_at_1s": 0.4123}
     return arguments | {"max_segments": None, "splits": None} | changes
+
+
+def suppress(segments, scores, **arguments):
+    """The package's function with the arguments of the operation."""
+    thresholds = arguments.pop("iou_at_0s"), arguments.pop("iou_at_1s")
+    return soft_segment_nms(segments, scores, adaptive_thresholds=thresholds, **arguments)
 
 
 @pytest.mark.parametrize("grid", [None, 0.25])
@@ -59,7 +68,7 @@ def test_hard_suppression_is_that_of_the_reference(n, dtype, contiguous, with_sp
 
 @pytest.mark.parametrize("grid", [None, 0.25])
 @pytest.mark.parametrize("with_splits", [False, True])
-@pytest.mark.parametrize("method", ["gaussian", "linear"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", SIZES)
 def test_soft_suppression_is_that_of_the_reference(n, dtype, method, with_splits, grid):
@@ -67,7 +76,7 @@ def test_soft_suppression_is_that_of_the_reference(n, dtype, method, with_splits
     splits = some_splits(n) if with_splits else None
     arguments = soft_arguments(method=method, splits=splits, min_score=0.05)
     expected, expected_scores = reference.soft_segment_nms(segments, scores, **arguments)
-    found, decayed = soft_segment_nms(strided(segments), strided(scores), **arguments)
+    found, decayed = suppress(strided(segments), strided(scores), **arguments)
     assert decayed.dtype == dtype
     assert torch.equal(found, expected)
     # Both do the same operations in the same order in float64; what may differ is the last place of exp.
@@ -82,7 +91,7 @@ def test_soft_suppression_stops_where_the_reference_stops(max_segments, min_scor
     segments, scores = random_segments(60, seed=3)
     arguments = soft_arguments(min_score=min_score, max_segments=max_segments, splits=some_splits(60))
     expected, _ = reference.soft_segment_nms(segments, scores, **arguments)
-    found, _ = soft_segment_nms(segments, scores, **arguments)
+    found, _ = suppress(segments, scores, **arguments)
     assert torch.equal(found, expected)
 
 
@@ -152,6 +161,49 @@ def test_the_gaussian_decay_is_that_of_its_formula(ops):
     assert decayed.tolist() == pytest.approx([0.9, 0.8 * math.exp(-(0.5**2) / 0.7)])
 
 
+def test_the_adaptive_decay_starts_above_a_threshold_that_rises_with_the_pick(ops):
+    # Each pick has another of IoU exactly one half; half a second, one second and two seconds long.
+    segments = torch.tensor(
+        [[0, 0.5], [0, 0.25], [10, 11], [10, 10.5], [20, 22], [20, 21]], dtype=torch.float64
+    )
+    scores = torch.tensor([0.9, 0.5, 0.9, 0.5, 0.9, 0.5], dtype=torch.float64)
+    changes = {"method": "adaptive", "min_score": 0.0, "sigma": 0.5}
+    if ops is IMPLEMENTATIONS["package"]:
+        changes["adaptive_thresholds"] = (0.25, 0.5)
+    else:
+        changes |= {"iou_at_0s": 0.25, "iou_at_1s": 0.5}
+    indices, decayed = ops[1](segments, scores, **changes)
+    found = dict(zip(indices.tolist(), decayed.tolist(), strict=True))
+    assert found[1] == pytest.approx(0.5 * math.exp(-0.25 / 0.5))
+    assert found[3] == 0.5, "at the threshold nothing decays"
+    assert found[5] == 0.5, "a long pick has a threshold above"
+
+
+@pytest.mark.dataset
+def test_the_adaptive_decay_is_that_of_the_lav_df_code(parity_dir):
+    n_runs = 0
+    runs = golden_runs(parity_dir, "lavdf.soft_nms", dtype=torch.float64)
+    for name, segments, scores, params, expected in runs:
+        rows = expected["rows_score_begin_end"]
+        kept, decayed = soft_segment_nms(
+            segments,
+            scores,
+            method="adaptive",
+            sigma=params["alpha"],
+            adaptive_thresholds=(params["t1"], params["t2"]),
+            min_score=0.0,
+        )
+        # Its code gives 101 at most, and never the last one of several.
+        assert len(rows) == (len(kept) if len(kept) < 2 else min(len(kept) - 1, 101)), name
+        ours = torch.cat([decayed[:, None], segments[kept] * params["fps"]], dim=1)[: len(rows)].tolist()
+        assert [row[0] for row in ours] == pytest.approx([row[0] for row in rows], rel=1e-7)
+        # Equal scores may come in another order: it takes them from a list that it has changed meanwhile.
+        digits = [sorted([[round(value, 5) for value in row] for row in found]) for found in (ours, rows)]
+        assert digits[0] == digits[1], name
+        n_runs += 1
+    assert n_runs >= 20
+
+
 def test_the_linear_decay_starts_at_its_threshold(ops):
     segments, scores = torch.tensor([[0.0, 4.0], [0.0, 2.0]]), torch.tensor([0.9, 0.8])
     _, decayed = ops[1](segments, scores, method="linear", iou_threshold=0.5, min_score=0.0)
@@ -202,7 +254,7 @@ def test_kept_segments_do_not_overlap_above_the_threshold_and_dropped_ones_have_
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
-@given(rows=rows, method=st.sampled_from(["gaussian", "linear"]))
+@given(rows=rows, method=st.sampled_from(METHODS))
 def test_soft_suppression_ranks_every_segment_once_and_never_raises_a_score(rows, method):
     segments = torch.tensor([sorted(row[:2]) for row in rows], dtype=torch.float64).reshape(-1, 2)
     scores = torch.tensor([row[2] for row in rows], dtype=torch.float64)
@@ -260,7 +312,14 @@ SEGMENTS, SCORES = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([0.5, 0.
         (SEGMENTS, SCORES, {"splits": [0, 2, 1, 2]}, "splits must rise from 0 to 2"),
         (SEGMENTS, SCORES, {"splits": torch.tensor([0.0, 2.0])}, "splits must be int64"),
         (SEGMENTS, SCORES, {"splits": torch.zeros(0, dtype=torch.int64)}, "splits must be int64"),
-        (SEGMENTS, SCORES, {"method": "adaptive"}, "method must be one of .*not there yet.*got 'adaptive'"),
+        (SEGMENTS, SCORES, {"method": "hard"}, "method must be one of .*'adaptive'.*got 'hard'"),
+        (SEGMENTS, SCORES, {"adaptive_thresholds": (0.1,)}, "adaptive_thresholds must be two finite"),
+        (
+            SEGMENTS,
+            SCORES,
+            {"adaptive_thresholds": (0.1, math.nan)},
+            "adaptive_thresholds must be two finite",
+        ),
         (SEGMENTS, SCORES, {"sigma": 0.0}, "sigma must be positive"),
         (SEGMENTS, SCORES, {"sigma": math.nan}, "sigma must be positive"),
         (SEGMENTS, SCORES, {"iou_threshold": 1.5}, r"iou_threshold must be in \[0, 1\], got 1.5"),
@@ -297,11 +356,11 @@ def test_the_binding_checks_what_reaches_it_without_the_wrapper():
         calls.soft_segment_nms(SEGMENTS, -SCORES, **soft_arguments())
 
 
-def golden_runs(parity_dir, implementation, methods=None):
+def golden_runs(parity_dir, implementation, methods=None, dtype=torch.float32):
     for path in sorted((parity_dir / "nms").glob("*.json")):
         case = json.loads(path.read_text())
-        segments = torch.tensor(case["segments"], dtype=torch.float32).reshape(-1, 2)
-        scores = torch.tensor(case["scores"], dtype=torch.float32)
+        segments = torch.tensor(case["segments"], dtype=dtype).reshape(-1, 2)
+        scores = torch.tensor(case["scores"], dtype=dtype)
         for run in case["runs"]:
             wanted = methods is None or run["params"].get("method") in methods
             if run["implementation"] == implementation and wanted:
