@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from avloc.errors import MissingStreamError, UnreadableMediaError
+from avloc.errors import UnreadableMediaError
 from avloc.media.decode import AudioBlock, Decoder, VideoBlock
 from avloc.media.probe import open_recording
 from avloc.media.whole import read_audio, read_frames
@@ -278,16 +278,6 @@ def test_several_decoders_may_be_open_at_the_same_time(make):
         assert [b.samples.shape for b in blocks] == [(1, 16000)] * 3
     first = next(iter(Decoder(recordings[0])))  # left alone in the middle
     np.testing.assert_array_equal(first.samples, next(iter(Decoder(recordings[0]))).samples)
-
-
-def test_a_missing_stream_is_named(make):
-    with pytest.raises(MissingStreamError, match="video"):
-        read_frames(make.wav())
-    with pytest.raises(MissingStreamError, match="sound"):
-        read_audio(make.clip(sound_codec=None))
-    path = make.clip("long.mp4", times=[0, 30, 61], samples=make.tone(0.5))
-    with pytest.raises(ValueError, match="60"):
-        read_frames(path)
 
 
 def test_faces_of_a_real_clip_come_with_crops_in_time(shared_media):
