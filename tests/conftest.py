@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# pytest names the running test; torch names its compile cache when an optimiser or torch.compile is first used.
+SET_BY_LIBRARIES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
 
 
 def _beside_the_checkout(variable: str, folder: str) -> Path:
@@ -45,10 +47,10 @@ def parity_dir() -> Path:
 @pytest.fixture(autouse=True)
 def global_state_stays_as_it_was() -> Iterator[None]:
     """Fail a test that leaves a global seed or an environment variable changed."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    environment = {k: v for k, v in os.environ.items() if k not in SET_BY_LIBRARIES}
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - it is what is guarded
     yield
-    after = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    after = {k: v for k, v in os.environ.items() if k not in SET_BY_LIBRARIES}
     changed = {k for k in environment.keys() | after.keys() if environment.get(k) != after.get(k)}
     numpy_after = np.random.get_state()  # noqa: NPY002 - it is what is guarded
     seeded = random.getstate() != python_state or not np.array_equal(numpy_after[1], numpy_state[1])
