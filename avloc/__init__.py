@@ -12,7 +12,7 @@ _NAMES = {
     "avloc.errors": "AvlocError CheckpointError ConfigError MediaError UnreadableMediaError",
     "avloc.media.probe": "open_recording",
     "avloc.metrics.evaluate": "evaluate",
-    "avloc.pipelines.localize": "load_localizer",
+    "avloc.pipelines.loading": "load_localizer",
     "avloc.report.writers": "write_report",
     "avloc.structures": (
         "Detection Modality Prediction Reason Recording Reference Segment Status Timeline Verdict"

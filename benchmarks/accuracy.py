@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     from environment import environment, parameters_sha256, shown
 
-    from avloc.pipelines.localize import load_localizer
+    from avloc.pipelines.loading import load_localizer
 
     references = load_references(options.items)
     localizer = load_localizer(options.weights, min_score=0.0, curves=True)

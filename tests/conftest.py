@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# pytest names the running test; torch names its compile cache when an optimiser or torch.compile is first used.
+# pytest names the running test, torch its compile cache when an optimiser or torch.compile is first used.
 SET_BY_LIBRARIES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
 
 

@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
 @pytest.fixture(scope="module")
 def network():
     """Load the default weights once."""
-    from avloc.pipelines.localize import load_localizer
+    from avloc.pipelines.loading import load_localizer
 
     return load_localizer("default")
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+SIDES = {"left": 0, "right": 1}
+
 
 class Unit(click.ParamType):
     """A number from 0 to 1; NaN is none."""
@@ -61,6 +63,36 @@ def read_limits(pairs: tuple[str, ...]) -> Any:
         if not (math.isfinite(values[name]) and values[name] > 0):
             raise click.UsageError(f"--limit {name} needs {expected} above 0, got {text!r}")
     return Limits(**values)
+
+
+def read_channels(values: tuple[str, ...]) -> dict[str, Any]:
+    """Read what was said of channels: which are analysed, as ``channels``, and their names, as ``roles``.
+
+    Examples
+    --------
+    >>> read_channels(("each", "left=agent,right=customer"))
+    {'channels': 'each', 'roles': {0: 'agent', 1: 'customer'}}
+    """
+    channels: str | int | None = None
+    roles: dict[int, str] = {}
+    for value in values:
+        names = [part.partition("=") for part in value.split(",")]
+        if all(separator for _, separator, _ in names):
+            for side, _, role in names:
+                number = SIDES.get(side, int(side) if side.isdecimal() else None)
+                if number is None or number in roles or not (role and role.isprintable()):
+                    expected = "--channels names each channel once, as left=NAME,right=NAME or 0=NAME"
+                    raise click.UsageError(f"{expected}; got {value!r}")
+                roles[number] = role
+        elif channels is not None:
+            raise click.UsageError(f"--channels chooses once, got {channels!r} and {value!r}")
+        elif value not in ("each", "mix") and not value.isdecimal():
+            raise click.UsageError(
+                f"--channels takes each, mix, a number from 0 on, or left=NAME,right=NAME; got {value!r}"
+            )
+        else:
+            channels = int(value) if value.isdecimal() else value
+    return {"channels": channels, "roles": roles}
 
 
 def make_folder(name: str, folder: Path) -> None:

@@ -16,12 +16,15 @@ STDIN = "-"
 BLOCK_BYTES = 1 << 20
 
 
-def check_stdin(paths: Sequence[str]) -> None:
+def check_stdin(paths: Sequence[str], files_from: str | None = None) -> None:
     """Refuse to read stdin twice, or from a keyboard; a usage error."""
-    if list(paths).count(STDIN) > 1:
-        raise click.UsageError("stdin holds one recording: give '-' once; a file of that name is './-'")
-    if STDIN in paths and sys.stdin is not None and sys.stdin.isatty():
-        raise click.UsageError("'-' reads a recording from stdin, got a terminal; pipe a file into it")
+    given = [*paths, files_from]
+    if given.count(STDIN) > 1:
+        raise click.UsageError(
+            "stdin holds one recording or list: give '-' once; a file of that name is './-'"
+        )
+    if STDIN in given and sys.stdin is not None and sys.stdin.isatty():
+        raise click.UsageError("'-' reads from stdin, got a terminal; pipe a file into it")
 
 
 @contextmanager

@@ -118,9 +118,13 @@ def check_file(path: str, limits: Limits) -> FileState:
         ) from error
     except (OSError, ValueError) as error:
         raise UnreadableMediaError(path, f"no such file: {error}", reason="not_found") from error
+    if stat.S_ISDIR(status.st_mode):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise UnreadableMediaError(path, "no permission to list the folder", reason="permission_denied")
+        raise UnreadableMediaError(path, "expected a file, got a folder; -r walks it", reason="special_file")
     if not stat.S_ISREG(status.st_mode):
-        kind = "directory" if stat.S_ISDIR(status.st_mode) else "device, pipe or socket"
-        raise UnreadableMediaError(path, f"expected a regular file, got a {kind}", reason="special_file")
+        message = "expected a regular file, got a device, pipe or socket"
+        raise UnreadableMediaError(path, message, reason="special_file")
     if not os.access(path, os.R_OK):
         raise UnreadableMediaError(path, "no permission to read the file", reason="permission_denied")
     if status.st_size > limits.bytes:

@@ -2,25 +2,30 @@
 
 import numpy as np
 
-from avloc.calibration.abstain import MIN_DURATION_S, Facts, abstentions, cautions
+from avloc.calibration.abstain import MIN_DURATION_S, abstentions, cautions
 from avloc.decoding.select import Selection
 from avloc.features.audio import RATE
-from avloc.pipelines.measures import GRID
-from avloc.pipelines.results import ChannelFindings, Thresholds, channel_order, resolve, runs
+from avloc.pipelines.facts import Account
+from avloc.pipelines.results import (
+    ChannelFindings,
+    Thresholds,
+    channel_order,
+    frame_table,
+    resolve,
+    runs,
+)
 from avloc.pipelines.settings import Settings
 from avloc.pipelines.synchrony import measure_offset
 from avloc.pipelines.tracks import Tracks
 from avloc.structures import (
-    Analysed,
     Channel,
     Curve,
     Detection,
+    FrameTable,
     Reason,
     Recording,
-    Segment,
     Span,
     Sync,
-    Timeline,
     Verdict,
 )
 
@@ -80,6 +85,7 @@ class Assembler:
             )
             for channel in sorted(findings, key=channel_order)
         ]
+        self.account = Account(recording, tracks, self._results, end_s=self.end_s, noticed=warnings)
 
     def stop_reason(self) -> Reason | None:
         """Why nothing can be said at all, or None."""
@@ -92,11 +98,13 @@ class Assembler:
             return None
         if tracks.present_samples == 0:
             return Reason.NO_SAMPLES
-        return Reason.SILENT if set(self._relations) <= {"silent"} else Reason.PARTIAL_COVERAGE
+        chosen = tracks.chosen_channels
+        relations = self._relations[chosen : chosen + 1] if isinstance(chosen, int) else self._relations
+        return Reason.SILENT if set(relations) <= {"silent"} else Reason.PARTIAL_COVERAGE
 
     def outcome(self) -> dict:
         """Fields of the Prediction of an analysed recording."""
-        facts = self._facts()
+        facts = self.account.facts
         rules = abstentions(facts) or (() if self._findings else (Reason.PARTIAL_COVERAGE,))
         found = any(d.score >= r.threshold for r in self._results for d in r.detections)
         if found:
@@ -119,22 +127,10 @@ class Assembler:
             "channels": self._channels(),
             "faces": self._tracks.faces.faces(self.end_s),
             "sync": sync,
-            "analysed": self.analysed(facts),
+            "analysed": self.account.analysed(self.duration_s),
             "proposals": self._all_proposals(),
+            "frames": self._frames() if self._settings.frames else None,
         }
-
-    def analysed(self, facts: Facts | None = None) -> Analysed:
-        """How much there was, and how much of it was analysed."""
-        tracks, facts = self._tracks, facts or self._facts()
-        return Analysed(
-            duration_s=self.duration_s,
-            audio_s=self._heard_s() if tracks.has_audio else None,
-            speech_s=facts.speech_s if tracks.has_audio else None,
-            video_s=self._video_s() if tracks.has_video else None,
-            face_s=facts.face_s if tracks.has_video else None,
-            coverage_audio=facts.coverage_audio,
-            coverage_visual=facts.coverage_visual,
-        )
 
     def _listed(self) -> tuple[Detection, ...]:
         """Keep detections from the chosen score on, best first, then by start."""
@@ -156,53 +152,6 @@ class Assembler:
             for score, segment in zip(r.ranked.scores.tolist(), r.ranked.segments.tolist(), strict=True)
         ]
         return tuple(sorted(rows, key=lambda row: (-row[0], row[1]))[: self._settings.all_proposals])
-
-    def _facts(self) -> Facts:
-        tracks, results = self._tracks, self._results
-        faces = tracks.faces
-        measured = [tracks.mix if r.channel is None else tracks.channels[r.channel] for r in results]
-        seen = sum(int((~np.isnan(r.curves["score_visual"])).sum()) for r in results)
-        audio_analysed = any(not np.isnan(r.curves["score_audio"]).all() for r in results)
-        speech = [s for r in results for s in tracks.speech(r.channel, self.end_s).segments]
-        return Facts(
-            has_audio=tracks.has_audio,
-            has_video=tracks.has_video,
-            audio_analysed=audio_analysed,
-            speech_s=_union_s(speech),
-            # With several channels the disturbed speech is weighed against the speech of all.
-            low_snr_speech_s=_share(
-                sum(m.low_snr_speech_s for m in measured), sum(m.speech_s for m in measured), _union_s(speech)
-            ),
-            bandwidth_hz=max((m.bandwidth_hz or 0.0 for m in measured), default=None),
-            coverage_audio=self._coverage_audio(audio_analysed),
-            coverage_visual=_ratio(GRID.time(seen), self._video_s()) if tracks.has_video else None,
-            face_s=GRID.time(faces.usable_frames),
-            small_face_s=GRID.time(faces.small_frames),
-            static_face_s=GRID.time(faces.static_frames),
-        )
-
-    def _coverage_audio(self, audio_analysed: bool) -> float | None:
-        if not self._tracks.has_audio:
-            return None
-        if not audio_analysed:
-            return 0.0
-        return _ratio(min(GRID.time(self._tracks.mix.analysed_frames), self.end_s), self._heard_s())
-
-    def _heard_s(self) -> float:
-        """Sound that is there: what was decoded, or what the headers promise of a damaged stream."""
-        heard_s = min(GRID.time(self._tracks.mix.heard_frames), self.end_s)
-        return max(
-            heard_s, self._promised_s(self._recording.audio.duration) if self._recording.audio else 0.0
-        )
-
-    def _video_s(self) -> float:
-        video = self._recording.video
-        shown_s = min(GRID.time(self._tracks.n_video_frames), self.end_s)
-        return max(shown_s, self._promised_s(video.duration)) if video else 0.0
-
-    def _promised_s(self, duration_s: float | None) -> float:
-        damaged = {Reason.TRUNCATED, Reason.DECODE_ERRORS, Reason.LIMIT_REACHED} & set(self._noticed)
-        return duration_s if damaged and duration_s is not None else 0.0
 
     def _path_warnings(self) -> tuple[Reason, ...]:
         if self._settings.threshold is not None:
@@ -228,16 +177,17 @@ class Assembler:
     def _channels(self) -> tuple[Channel, ...]:
         """One row a source channel; in a mix the distinct ones share what was found in it."""
         results = {result.channel: result for result in self._results}
+        is_mixed, roles = self._tracks.chosen_channels == "mix", self._settings.roles
         rows = []
         for index, (measures, relation) in enumerate(
             zip(self._tracks.channels, self._relations, strict=True)
         ):
-            mixed = results.get(None) if relation in ("distinct", "inverted") else None
+            mixed = results.get(None) if is_mixed and relation in ("distinct", "inverted") else None
             result = results.get(index) or mixed
             rows.append(
                 Channel(
                     index=index,
-                    role=f"ch{index}",
+                    role=roles.get(index, f"ch{index}"),
                     path=result and result.path,
                     relation=relation,
                     bandwidth_hz=measures.bandwidth_hz,
@@ -259,6 +209,9 @@ class Assembler:
             spans += [Span("analysed", segment, channel=result.channel) for segment in analysed]
         return tuple(sorted(spans, key=lambda s: (s.segment, s.kind, channel_order(s.channel))))
 
+    def _frames(self) -> FrameTable:
+        return frame_table(self._results, self._listed(), self._tracks.source_frames)
+
     def _curves(self) -> tuple[Curve, ...]:
         tracks = self._tracks
         return tuple(
@@ -277,15 +230,3 @@ def _lengths(recording: Recording, tracks: Tracks) -> tuple[float, float]:
     if told_s is not None and 0.0 <= end_s - told_s < 1.0 / float(RATE):
         end_s = told_s
     return end_s, max(end_s, told_s or 0.0)
-
-
-def _union_s(segments: list[Segment]) -> float:
-    return Timeline(tuple(segments)).duration
-
-
-def _share(part: float, whole: float, total: float) -> float:
-    return total * part / whole if whole > 0 else 0.0
-
-
-def _ratio(part_s: float, whole_s: float) -> float:
-    return min(1.0, part_s / whole_s) if whole_s > 0 else 0.0

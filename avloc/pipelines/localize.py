@@ -13,12 +13,11 @@ from torch import nn
 
 from avloc import __version__, ops
 from avloc.decoding.select import Selection
-from avloc.errors import MediaError
+from avloc.errors import MediaError, MissingStreamError
 from avloc.media.decode import Decoder
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
-from avloc.models.weights.store import load_weights, read_header
 from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
 from avloc.pipelines.read_ahead import read_ahead
@@ -118,11 +117,12 @@ class Localizer:
         return replace(prediction, timing=Timing(wall_s, factor))
 
     def _localize(self, recording: Recording) -> Prediction:
+        self._check_channel(recording)
         analyser = WindowAnalyser(self._network, device=self.device)
         findings: dict[int | None, ChannelFindings] = {}
         decoder = Decoder(recording, limits=self._limits)
         with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
-            tracks = Tracks(recording, blocks)
+            tracks = Tracks(recording, blocks, channels=self.settings.channels)
             for cut in tracks:
                 for view in cut.views:
                     found = analyser(cut.window, view)
@@ -148,6 +148,12 @@ class Localizer:
         )
         return self._told(recording, assembler, decoder)
 
+    def _check_channel(self, recording: Recording) -> None:
+        chosen, n_channels = self.settings.channels, recording.audio.n_channels if recording.audio else 0
+        if isinstance(chosen, int) and 0 < n_channels <= chosen:
+            message = f"channel {chosen} was asked for, and there are {n_channels}, counted from 0"
+            raise MissingStreamError(recording.path, message, reason="no_samples")
+
     def _told(self, recording: Recording, assembler: Assembler, decoder: Decoder) -> Prediction:
         stopped = assembler.stop_reason()
         noted = "; ".join((*recording.notes, *decoder.notes))  # which cap kept something out
@@ -163,7 +169,7 @@ class Localizer:
             reasons=(stopped,),
             warnings=tuple(w for w in decoder.warnings if w != stopped),
             message=message,
-            analysed=assembler.analysed(),
+            analysed=assembler.account.analysed(assembler.duration_s),
             provenance=self.provenance,
         )
 
@@ -192,67 +198,6 @@ class Localizer:
             message=message,
             provenance=self.provenance,
         )
-
-
-def load_localizer(
-    weights: str | os.PathLike = "default",
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    threshold: float | None = None,
-    min_score: float | None = None,
-    max_segments: int | None = None,
-    all_proposals: int | None = None,
-    curves: bool = False,
-    limits: Limits | None = None,
-) -> Localizer:
-    """Load weights and make a ``Localizer`` of them.
-
-    Parameters
-    ----------
-    weights : str or os.PathLike
-        ``"default"``, a name in ``$AVLOC_HOME/weights``, or a path.
-    device : str
-        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"``: the first CUDA device if there is one.
-    threads : int, optional [>= 1]
-        Intra-op threads of torch.
-    threshold : float, optional [0, 1]
-        Score from which a detection makes the verdict; the card's, for each path, without it.
-    min_score : float, optional [0, 1]
-        Score from which detections are listed; the threshold without it.
-    max_segments : int, optional [>= 1]
-        Most segments a recording and channel; what the weights were tuned with (100) without it.
-    all_proposals : int, optional [>= 1]
-        Add this many proposals from before suppression.
-    curves : bool
-        Add the frame curves.
-    limits : Limits, optional
-        Caps on a recording.
-
-    Raises
-    ------
-    CheckpointError, ConfigError
-        If the weights cannot be used.
-    ValueError
-        If an argument is out of range, or there is no such device.
-    """
-    settings = Settings(threshold, min_score, curves, all_proposals)
-    check_count("max_segments", max_segments)
-    network, card, sha256 = load_weights(weights)
-    config, _ = read_header(weights)
-    selection = Selection.from_mapping(config.get("decoding", {}))
-    if max_segments is not None:
-        selection = replace(selection, max_segments=max_segments)
-    return Localizer(
-        network,
-        card,
-        weights_sha256=sha256,
-        selection=selection,
-        settings=settings,
-        device=device,
-        threads=threads,
-        limits=limits,
-    )
 
 
 @contextmanager

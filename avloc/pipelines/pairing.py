@@ -1,7 +1,8 @@
 """What of a window is analysed together: which channels, alone or mixed, with which face.
 
 Sound without a video stream is analysed for each channel by itself. With a video stream it is the mean of the
-distinct channels that are not silent, an inverted one flipped first, and the face that the tracks carry. The
+distinct channels that are not silent, an inverted one flipped first, and the face that the tracks carry. A
+user may choose otherwise. The
 relations are judged in each window anew and not once for the recording: a channel that is silent or identical
 at first may be another one later (a customer joins a call), and must then be analysed.
 """
@@ -44,6 +45,7 @@ def choose_views(
     seen: np.ndarray,
     *,
     relations: tuple[str, ...],
+    channels: str | int,
     has_video: bool,
 ) -> tuple[View, ...]:
     """Say what of a window goes through the network.
@@ -58,8 +60,10 @@ def choose_views(
         Mouth crops.
     relations : tuple of str
         What ``relate`` gave.
+    channels : {"each", "mix"} or int
+        Which channels: each distinct one, their mean, or one alone unless it is silent.
     has_video : bool
-        The recording has a video stream: channels are mixed.
+        The recording has a video stream, so that there may be a picture without sound.
 
     Returns
     -------
@@ -67,18 +71,26 @@ def choose_views(
         Empty where there is neither sound nor a face.
     """
     nothing = np.zeros_like(heard)
-    if not has_video:
-        return tuple(
-            View(channel, np.ascontiguousarray(samples[channel]), heard, None, nothing)
-            for channel, relation in enumerate(relations)
-            if relation not in ("silent", "identical")
-        )
-    waveform = _mix(samples, relations)
     if seen.sum() < MIN_STREAM_FRAMES:
         mouth, seen = None, nothing
-    if waveform is None and mouth is None:
-        return ()
-    return (View(None, waveform, nothing if waveform is None else heard, mouth, seen),)
+    waveforms = _waveforms(samples, relations, channels)
+    if not waveforms and has_video and mouth is not None:
+        return (View(None, None, nothing, mouth, seen),)
+    return tuple(View(channel, waveform, heard, mouth, seen) for channel, waveform in waveforms.items())
+
+
+def _waveforms(
+    samples: np.ndarray | None, relations: tuple[str, ...], channels: str | int
+) -> dict[int | None, np.ndarray]:
+    """Sound that is analysed, float32 (640 n,), by channel; None for the mix."""
+    if channels == "mix":
+        mixed = _mix(samples, relations)
+        return {} if mixed is None else {None: mixed}
+    if channels == "each":
+        chosen = [c for c, relation in enumerate(relations) if relation not in ("silent", "identical")]
+    else:
+        chosen = [channels] if relations and relations[channels] != "silent" else []
+    return {channel: np.ascontiguousarray(samples[channel]) for channel in chosen}
 
 
 def _mix(samples: np.ndarray | None, relations: tuple[str, ...]) -> np.ndarray | None:

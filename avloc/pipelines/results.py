@@ -1,7 +1,7 @@
 """What was found in one channel, or in the mix: from merged windows to segments and curves."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from avloc.features.audio import RATE
 from avloc.pipelines.measures import GRID
 from avloc.pipelines.tracks import Tracks
 from avloc.pipelines.windows import Merger, frame_evidence
-from avloc.structures import Curve, Detection, Modality, Segment
+from avloc.structures import Curve, Detection, FrameTable, Modality, Segment
 
 CURVES = ("score_audio", "score_visual", "discrepancy", "boundary")
 
@@ -114,6 +114,49 @@ def resolve(
         ranked=ranked,
         curves=curves,
     )
+
+
+def frame_table(
+    results: Sequence[ChannelResult], listed: Iterable[Detection], source_frames: Sequence[np.ndarray]
+) -> FrameTable:
+    """Put the scores of every frame side by side, channel after channel.
+
+    Parameters
+    ----------
+    results : sequence of ChannelResult
+        What was found in each channel.
+    listed : iterable of Detection
+        Segments that count.
+    source_frames : sequence of int64 (n,)
+        Source frame of each frame of the grid, from the first on; none without a picture.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    shown = np.concatenate([np.zeros(0, np.int64), *source_frames])
+    for result in results:
+        audio, visual = result.curves["score_audio"], result.curves["score_visual"]
+        n_frames = len(audio)
+        source = np.full(n_frames, -1, np.int64)
+        source[: len(shown)] = shown[:n_frames]
+        time_s = np.array([GRID.time(index) for index in range(n_frames)])
+        centre_s = time_s + 0.5 / float(RATE)
+        own = [d.segment for d in listed if d.channel == result.channel]
+        inside = [(segment.start <= centre_s) & (centre_s < segment.end) for segment in own]
+        parts.append(
+            {
+                "time_s": time_s,
+                "source_frame": source,
+                "channel": np.full(n_frames, channel_order(result.channel)),
+                "face": np.nan_to_num(result.curves["face"], nan=-1.0).astype(np.int64),
+                "score_audio": audio,
+                "score_visual": visual,
+                "score": np.fmax(audio, visual),
+                "in_segment": np.logical_or.reduce([np.zeros(n_frames, bool), *inside]),
+            }
+        )
+    if not parts:
+        nothing = np.zeros(0)
+        return FrameTable(**{field.name: nothing for field in fields(FrameTable)})
+    return FrameTable(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def runs(present: np.ndarray, end_s: float) -> list[Segment]:

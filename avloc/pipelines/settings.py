@@ -1,7 +1,8 @@
 """What a user of ``Localizer`` may choose."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,13 +10,19 @@ class Settings:
     """What a user may choose; None leaves it to the card.
 
     ``threshold`` decides the verdict, ``min_score`` only what is listed, ``all_proposals``, at least 1, how
-    many proposals from before suppression are added.
+    many proposals from before suppression are added. ``curves`` and ``frames`` add the scores of every frame
+    to the document and as a table. ``channels`` is ``"each"``, ``"mix"`` or the number of the only one that
+    is analysed; without it sound is analysed by channel, and mixed where there is a picture. ``roles`` names
+    channels by number.
     """
 
     threshold: float | None = None
     min_score: float | None = None
     curves: bool = False
     all_proposals: int | None = None
+    frames: bool = False
+    channels: str | int | None = None
+    roles: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("threshold", "min_score"):
@@ -23,6 +30,9 @@ class Settings:
             if value is not None and not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} must be in [0, 1], got {value!r}")
         check_count("all_proposals", self.all_proposals)
+        is_number = isinstance(self.channels, int) and not isinstance(self.channels, bool)
+        if self.channels not in (None, "each", "mix") and not (is_number and self.channels >= 0):
+            raise ValueError(f"channels must be each, mix or a number from 0 on, got {self.channels!r}")
 
 
 def check_count(name: str, value: int | None) -> None:

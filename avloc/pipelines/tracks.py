@@ -100,6 +100,8 @@ class Tracks:
         What is decoded.
     blocks : iterable of AudioBlock and VideoBlock
         A ``Decoder``, or anything that gives the same.
+    channels : {"each", "mix"} or int, optional
+        Which channels are analysed, as of ``Settings``.
 
     Attributes
     ----------
@@ -108,14 +110,25 @@ class Tracks:
     end_s : float [s]
         End of what was decoded.
     channels : list of ChannelMeasures
-        One a source channel. With a video stream ``mix`` is measured beside them, for what was analysed.
+        One a source channel. Where they are mixed, ``mix`` is measured beside them, for what was analysed.
+    chosen_channels : {"each", "mix"} or int
+        Which of them are analysed.
+    source_frames : list of np.ndarray [int64]
+        Source frame shown at each frame of the grid, -1 for none; empty without a video stream.
     faces : FaceMeasures
         Face tracks and counts.
     """
 
-    def __init__(self, recording: Recording, blocks: Iterable[AudioBlock | VideoBlock]) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        blocks: Iterable[AudioBlock | VideoBlock],
+        *,
+        channels: str | int | None = None,
+    ) -> None:
         self.has_audio = recording.audio is not None
         self.has_video = recording.video is not None
+        self.chosen_channels = ("mix" if self.has_video else "each") if channels is None else channels
         self._blocks = blocks
         n_channels = recording.audio.n_channels if recording.audio else 0
         self.channels = [ChannelMeasures() for _ in range(n_channels)]
@@ -127,6 +140,7 @@ class Tracks:
         self._mouth, self._face, self._area = StreamBuffer(), StreamBuffer(), StreamBuffer()
         self._speech: dict[int | None, _Speech] = {}
         self.n_video_frames = 0
+        self.source_frames: list[np.ndarray] = []
         self.present_samples = 0
         self._cut_frames = 0  # end of the last window
         self._late_samples = 0  # of sound that came after its window
@@ -193,6 +207,7 @@ class Tracks:
             better = faces.present & (size > area)
             mouth[better], face[better], area[better] = faces.crops[CROP][better], faces.face, size[better]
         self.faces.push_block(block)
+        self.source_frames.append(block.source_index)
         self.n_video_frames = max(self.n_video_frames, block.start_frame + n)
         for buffer, values in ((self._mouth, mouth), (self._face, face + 1), (self._area, area)):
             buffer.append(block.start_frame, values)
@@ -206,7 +221,15 @@ class Tracks:
         samples = None if sound is None else np.ascontiguousarray(sound.T)  # (C, 640 n)
         mouth, face, kept = self._cut_faces(window, ended=ended)
         relations = relate(samples, heard)
-        views = choose_views(samples, heard, mouth, kept, relations=relations, has_video=self.has_video)
+        views = choose_views(
+            samples,
+            heard,
+            mouth,
+            kept,
+            relations=relations,
+            channels=self.chosen_channels,
+            has_video=self.has_video,
+        )
         if samples is not None:
             self._measure(window, samples, heard, relations, views)
         self._cut_frames, keep_from = window.end, window.start + WINDOW_HOP

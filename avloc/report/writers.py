@@ -1,4 +1,4 @@
-"""Results as JSON, JSON lines, CSV or text: to a stream, to a whole file, or to one file a recording."""
+"""Results in every format: to a stream, to a whole file, or to one file a recording."""
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from avloc.report.exports.labels import labels
 from avloc.report.files import AtomicFile, identity, unique_name, write_whole
 from avloc.report.schema import to_json
 from avloc.report.tables import csv_header, csv_rows, text_block
@@ -13,13 +14,17 @@ from avloc.structures import Prediction
 
 
 class Format(NamedTuple):
-    """What stands before, between and after the recordings in one format, and its file suffix."""
+    """What stands before, between and after the recordings in one format, and its file suffix.
+
+    ``is_single``: one file holds one recording.
+    """
 
     row: Callable[[Prediction, bool], str]
     head: str = ""
     separator: str = ""
     tail: str = ""
     suffix: str = ""
+    is_single: bool = False
 
 
 def _json(prediction: Prediction, reproducible: bool) -> str:
@@ -31,8 +36,9 @@ FORMATS = {
     "json": Format(_json, "[", ",", "]\n", suffix=".json"),
     "jsonl": Format(lambda prediction, reproducible: _json(prediction, reproducible) + "\n", suffix=".jsonl"),
     "csv": Format(lambda prediction, _: csv_rows(prediction), head=csv_header(), suffix=".csv"),
+    "labels": Format(lambda prediction, _: labels(prediction), suffix=".labels.txt", is_single=True),
 }
-SINGLE_JSON = Format(_json, tail="\n", suffix=".json")
+SINGLE_JSON = Format(_json, tail="\n", suffix=".json", is_single=True)
 """A JSON file that holds one document and no array."""
 
 
@@ -53,8 +59,8 @@ def write_report(
     path_or_stream : str, Path or text stream
         A file, which appears under its name only when it is complete; a folder (one that exists, or a text
         with a slash at its end), which gets one file a recording; or a stream, flushed after each recording.
-    format : {"json", "jsonl", "csv", "text"}
-        What to write.
+    format : {"json", "jsonl", "csv", "text", "labels"}
+        What to write; labels (for Audacity) of one recording alone, or into a folder.
     array : bool, optional
         For a JSON file or stream: write an array, or the one document alone. By default an array unless
         there is exactly one prediction.
@@ -120,6 +126,9 @@ class ReportWriter:
         self._is_over = False
         if format == "json" and (self.is_folder or not array):
             self._format = SINGLE_JSON
+        self._other_way = "write an array instead" if format == "json" else "write into a folder instead"
+        if self._format.is_single and not self.is_folder and len(sources) > 1:
+            raise ValueError(f"{len(sources)} recordings do not go into one document; {self._other_way}")
         self._target = Path(path_or_stream) if isinstance(path_or_stream, str | Path) else None
         self._inputs = {identity(path) for _, path in sources}
         self._refuse_inputs(sources)
@@ -160,8 +169,8 @@ class ReportWriter:
             name = unique_name(prediction.recording.id, self._format.suffix, self._names)
             self._refuse_input(self._folder / name)
             write_whole(self._folder / name, self._format.head + row + self._format.tail)
-        elif self._format is SINGLE_JSON and self.n_written:
-            raise ValueError("expected one prediction for one document, got a second; write an array instead")
+        elif self._format.is_single and self.n_written:
+            raise ValueError(f"expected one prediction for one document, got a second; {self._other_way}")
         else:
             if self._target is not None:
                 self._refuse_input(self._target)
@@ -191,8 +200,8 @@ class ReportWriter:
         if self.is_folder or self._is_over:
             return
         if not self.n_written:
-            if self._format is SINGLE_JSON:
-                raise ValueError("expected one prediction for one document, got none; write an array instead")
+            if self._format.is_single:
+                raise ValueError(f"expected one prediction for one document, got none; {self._other_way}")
             self._put(self._format.head)
         self._put(self._format.tail)
         self._is_over = True

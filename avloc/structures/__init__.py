@@ -1,5 +1,6 @@
 """Values: no torch, no input or output."""
 
+from avloc.structures.frames import FrameTable
 from avloc.structures.grid import FrameGrid
 from avloc.structures.prediction import (
     ERROR_REASONS,

@@ -6,6 +6,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from avloc.structures.frames import FrameTable
 from avloc.structures.segment import Segment
 from avloc.structures.timeline import Timeline
 
@@ -235,7 +236,8 @@ class Prediction:
     """Everything avloc says about one recording; ``avloc.result/1`` is its written form.
 
     ``detections`` and ``proposals`` are sorted by descending score, then start. A proposal is
-    (score, start_s, end_s); ``proposals`` is None unless asked for.
+    (score, start_s, end_s); ``proposals`` is None unless asked for. ``frames``, None unless asked for, has a
+    file of its own: it is no part of the document, and of equality.
     """
 
     recording: "Recording"
@@ -257,6 +259,7 @@ class Prediction:
     provenance: Provenance | None = None
     timing: Timing | None = None
     proposals: tuple[tuple[float, float, float], ...] | None = None
+    frames: FrameTable | None = field(default=None, compare=False)
 
     def timeline(self, min_score: float = 0.0) -> Timeline:
         """Segments of the detections that score at least ``min_score``."""

@@ -10,7 +10,6 @@ from avloc.decoding.select import Selection
 from avloc.media.encode import write_audio, write_video
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
-from avloc.pipelines import localize
 from avloc.report.schema import from_dict, json_schema, to_dict
 from avloc.structures import Modality, Reason, Status, Verdict
 
@@ -396,21 +395,12 @@ def test_a_setting_out_of_range_is_refused(localizer_of):
         localizer_of(threshold=1.2)
     with pytest.raises(ValueError, match="threads"):
         localizer_of(threads=0)
+    for value in ("left", -1, True, 1.0):
+        with pytest.raises(ValueError, match=f"channels must be .* got {value!r}"):
+            localizer_of(channels=value)
     for value in (0, -1, 2.5, True):
         with pytest.raises(ValueError, match=f"all_proposals must be .* got {value!r}"):
             localizer_of(all_proposals=value)
-
-
-def test_loading_refuses_what_cannot_be_asked_for(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="max_segments must be .* got 0"):
-        localize.load_localizer(max_segments=0)
-    with pytest.raises(ValueError, match="all_proposals must be .* got -1"):
-        localize.load_localizer(all_proposals=-1)
-    with pytest.raises(ValueError, match="no device 'cuda' here: 0 CUDA devices"):
-        localize.load_localizer(device="cuda")
-    with pytest.raises(ValueError, match="cuda:N, got 'nonsense'"):
-        localize.load_localizer(device="nonsense")
 
 
 def test_the_same_recording_gives_the_same_document(localize_made, make_media, make_noise):

@@ -10,9 +10,12 @@ def tone(hz, level=0.1):
     return (level * np.sin(2 * np.pi * hz * np.arange(N * 640) / 16000)).astype(np.float32)
 
 
-def choose(samples, *, has_video=False, mouth=None, seen=NONE, heard=ALL):
+def choose(samples, *, has_video=False, mouth=None, seen=NONE, heard=ALL, channels=None):
+    channels = channels or ("mix" if has_video else "each")
     relations = relate(samples, heard)
-    return choose_views(samples, heard, mouth, seen, relations=relations, has_video=has_video)
+    return choose_views(
+        samples, heard, mouth, seen, relations=relations, channels=channels, has_video=has_video
+    )
 
 
 def test_without_a_picture_each_channel_that_says_something_new_is_a_view():

@@ -12,7 +12,8 @@ import soundfile
 
 from avloc.media.encode import write_video
 from avloc.media.whole import read_audio, read_frames
-from avloc.pipelines.localize import Localizer, load_localizer
+from avloc.pipelines.loading import load_localizer
+from avloc.pipelines.localize import Localizer
 from avloc.report.schema import to_dict, to_json
 from avloc.structures import Prediction, Reason, Status, Verdict
 

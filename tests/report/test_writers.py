@@ -81,6 +81,14 @@ def test_reproducible_reports_hold_no_times(format):
     assert "timing" not in written(THREE, format=format, reproducible=True)
 
 
+def test_several_recordings_do_not_fit_one_label_file(tmp_path):
+    with pytest.raises(ValueError, match="3 recordings do not go into one document; write into a folder"):
+        write_report(THREE, tmp_path / "out", format="labels")
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(ValueError, match="got a second; write into a folder"):
+        write_report(iter(THREE), io.StringIO(), format="labels")
+
+
 def test_an_unknown_format_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="jsonl.*'xml'"):
         written(THREE, format="xml")
@@ -88,14 +96,16 @@ def test_an_unknown_format_is_refused_with_the_known_ones():
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_holds_what_a_stream_would_get(tmp_path, format):
-    write_report(THREE, tmp_path / "out", format=format)
+    predictions = THREE[:1] if FORMATS[format].is_single else THREE
+    write_report(predictions, tmp_path / "out", format=format)
     with (tmp_path / "out").open(encoding="utf-8", newline="") as file:
-        assert file.read() == written(THREE, format=format)
+        assert file.read() == written(predictions, format=format)
     assert os.listdir(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize(
-    ("format", "suffix"), [("json", "json"), ("jsonl", "jsonl"), ("csv", "csv"), ("text", "txt")]
+    ("format", "suffix"),
+    [("json", "json"), ("jsonl", "jsonl"), ("csv", "csv"), ("text", "txt"), ("labels", "labels.txt")],
 )
 def test_a_folder_gets_one_whole_file_a_recording(tmp_path, format, suffix):
     same = [prediction_of("x/a.wav"), prediction_of("x_a.wav"), prediction_of("../../x/A.wav")]

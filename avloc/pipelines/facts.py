@@ -1,0 +1,116 @@
+"""How much of a recording there is, how much of it was analysed, and what disturbs it."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from avloc.calibration.abstain import Facts
+from avloc.pipelines.measures import GRID
+from avloc.pipelines.results import ChannelResult
+from avloc.pipelines.tracks import Tracks
+from avloc.structures import Analysed, Reason, Recording, Segment, Timeline
+
+DAMAGE = {Reason.TRUNCATED, Reason.DECODE_ERRORS, Reason.LIMIT_REACHED}
+
+
+class Account:
+    """Sums up a recording: seconds of each stream, coverages, and the facts that abstention rests on.
+
+    Parameters
+    ----------
+    recording : Recording
+        What was opened.
+    tracks : Tracks
+        Iterated to the end.
+    results : sequence of ChannelResult
+        What was analysed.
+    end_s : float [s]
+        End of what was decoded.
+    noticed : iterable of Reason
+        Warnings of opening and decoding. Of a damaged stream what its headers promise counts as there.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        tracks: Tracks,
+        results: Sequence[ChannelResult],
+        *,
+        end_s: float,
+        noticed: Iterable[Reason],
+    ) -> None:
+        self._recording, self._tracks, self._results = recording, tracks, results
+        self._end_s, self._is_damaged = end_s, bool(DAMAGE & set(noticed))
+        self.facts = self._gather()
+
+    def analysed(self, duration_s: float) -> Analysed:
+        """Say it in the words of the result."""
+        tracks, facts = self._tracks, self.facts
+        return Analysed(
+            duration_s=duration_s,
+            audio_s=self._heard_s() if tracks.has_audio else None,
+            speech_s=facts.speech_s if tracks.has_audio else None,
+            video_s=self._video_s() if tracks.has_video else None,
+            face_s=facts.face_s if tracks.has_video else None,
+            coverage_audio=facts.coverage_audio,
+            coverage_visual=facts.coverage_visual,
+        )
+
+    def _gather(self) -> Facts:
+        tracks, results = self._tracks, self._results
+        faces = tracks.faces
+        measured = [tracks.mix if r.channel is None else tracks.channels[r.channel] for r in results]
+        seen = [~np.isnan(r.curves["score_visual"]) for r in results]  # of one picture, whatever the channel
+        n_seen = int(np.logical_or.reduce(seen).sum()) if seen else 0
+        audio_analysed = any(not np.isnan(r.curves["score_audio"]).all() for r in results)
+        speech = [s for r in results for s in tracks.speech(r.channel, self._end_s).segments]
+        return Facts(
+            has_audio=tracks.has_audio,
+            has_video=tracks.has_video,
+            audio_analysed=audio_analysed,
+            speech_s=_union_s(speech),
+            # With several channels the disturbed speech is weighed against the speech of all.
+            low_snr_speech_s=_share(
+                sum(m.low_snr_speech_s for m in measured), sum(m.speech_s for m in measured), _union_s(speech)
+            ),
+            bandwidth_hz=max((m.bandwidth_hz or 0.0 for m in measured), default=None),
+            coverage_audio=self._coverage_audio(audio_analysed),
+            coverage_visual=_ratio(GRID.time(n_seen), self._video_s()) if tracks.has_video else None,
+            face_s=GRID.time(faces.usable_frames),
+            small_face_s=GRID.time(faces.small_frames),
+            static_face_s=GRID.time(faces.static_frames),
+        )
+
+    def _coverage_audio(self, audio_analysed: bool) -> float | None:
+        if not self._tracks.has_audio:
+            return None
+        if not audio_analysed:
+            return 0.0
+        return _ratio(min(GRID.time(self._tracks.mix.analysed_frames), self._end_s), self._heard_s())
+
+    def _heard_s(self) -> float:
+        """Sound that is there: what was decoded, or what the headers promise of a damaged stream."""
+        heard_s = min(GRID.time(self._tracks.mix.heard_frames), self._end_s)
+        return max(
+            heard_s, self._promised_s(self._recording.audio.duration) if self._recording.audio else 0.0
+        )
+
+    def _video_s(self) -> float:
+        video = self._recording.video
+        shown_s = min(GRID.time(self._tracks.n_video_frames), self._end_s)
+        return max(shown_s, self._promised_s(video.duration)) if video else 0.0
+
+    def _promised_s(self, duration_s: float | None) -> float:
+        return duration_s if self._is_damaged and duration_s is not None else 0.0
+
+
+def _union_s(segments: list[Segment]) -> float:
+    return Timeline(tuple(segments)).duration
+
+
+def _share(part: float, whole: float, total: float) -> float:
+    return total * part / whole if whole > 0 else 0.0
+
+
+def _ratio(part_s: float, whole_s: float) -> float:
+    return min(1.0, part_s / whole_s) if whole_s > 0 else 0.0
