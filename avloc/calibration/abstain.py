@@ -16,6 +16,7 @@ NARROWBAND_HZ = 4200.0  # below it the recording went through a telephone: anoth
 MIN_COVERAGE = 0.5
 MIN_FACE_S = 1.0  # a shorter face track gets no visual score
 MIN_FACE_AREA = 0.03  # nor does a face that fills less of the frame
+MIN_TOLD_S = 1.0  # of several faces, or of off-screen speech, before a warning says so
 STATIC_FACE = 0.3  # mean change of the mouth crop between frames, in gray values of 255
 
 
@@ -35,9 +36,11 @@ class Facts:
         Of the best analysed channel.
     coverage_audio, coverage_visual : float, optional [0, 1]
         Analysed share of each present stream.
-    face_s, small_face_s, static_face_s : float [s]
-        Time with a usable face, with one that is too small, and with one that does not move.
-    out_of_domain, off_screen_speech, sync_unknown : bool
+    face_s, small_face_s, static_face_s, several_faces_s : float [s]
+        Time with a usable face, with one that is too small, with one that does not move, with two or more.
+    off_screen_s : float [s]
+        Speech while faces show and none of them is the one who speaks.
+    out_of_domain, sync_unknown : bool
         Findings of their own detectors.
     """
 
@@ -54,8 +57,9 @@ class Facts:
     face_s: float = 0.0
     small_face_s: float = 0.0
     static_face_s: float = 0.0
+    several_faces_s: float = 0.0
+    off_screen_s: float = 0.0
     out_of_domain: bool = False
-    off_screen_speech: bool = False
     sync_unknown: bool = False
 
 
@@ -81,7 +85,7 @@ def abstentions(facts: Facts) -> tuple[Reason, ...]:
         Reason.CROSS_TALK: _most(facts.cross_talk_s, speech_s),
         Reason.HEAVY_COMPRESSION: facts.audio_analysed and 0 < (facts.bandwidth_hz or 0) < MIN_BANDWIDTH_HZ,
         Reason.SYNC_UNKNOWN: silent_film and facts.sync_unknown,
-        Reason.OFF_SCREEN_SPEECH: silent_film and facts.off_screen_speech,
+        Reason.OFF_SCREEN_SPEECH: silent_film and facts.off_screen_s >= MIN_TOLD_S,
         Reason.OUT_OF_DOMAIN: facts.out_of_domain,
         Reason.PARTIAL_COVERAGE: bool(coverages) and max(coverages) < MIN_COVERAGE,
     }
@@ -95,6 +99,8 @@ def cautions(facts: Facts) -> tuple[Reason, ...]:
         Reason.NO_SPEECH: facts.has_audio and facts.speech_s < MIN_SPEECH_S,
         Reason.NO_FACE: facts.has_video and facts.face_s == 0.0 and facts.small_face_s == 0.0,
         Reason.FACE_TOO_SMALL: facts.has_video and facts.small_face_s > facts.face_s,
+        Reason.SEVERAL_FACES: facts.several_faces_s >= MIN_TOLD_S,
+        Reason.OFF_SCREEN_SPEECH: facts.off_screen_s >= MIN_TOLD_S,
         Reason.FACE_STATIC: facts.face_s > 0 and facts.static_face_s > MAJORITY * facts.face_s,
         Reason.NARROWBAND: facts.audio_analysed and 0 < (facts.bandwidth_hz or 0) < NARROWBAND_HZ,
         Reason.PARTIAL_COVERAGE: bool(coverages) and min(coverages) < MIN_COVERAGE,

@@ -15,14 +15,15 @@ class Aligned:
     """Two streams in one space, compared lag by lag.
 
     ``audio``, ``visual`` (B, S, T) unit vectors as embedded; ``matched`` (B, S, T) the sound brought to each
-    picture frame; ``correlation`` (B, 2L+1, T) cosine at lag l - L (positive: the sound is late);
-    ``lag_weights`` (B, 2L+1) distribution of the constant offset; ``lag`` (B,) its mean in frames;
-    ``mask`` (B, T) frames where both streams are real.
+    picture frame; ``band`` (B, 2L+1, T) cosine at lag l - L (positive: the sound is late), and
+    ``correlation`` the same with the constant offset at its middle; ``lag_weights`` (B, 2L+1) distribution
+    of that offset; ``lag`` (B,) its mean in frames; ``mask`` (B, T) frames where both streams are real.
     """
 
     audio: Tensor
     visual: Tensor
     matched: Tensor
+    band: Tensor
     correlation: Tensor
     lag_weights: Tensor
     lag: Tensor
@@ -84,6 +85,7 @@ class CrossModalAlignment(nn.Module):
             audio=a,
             visual=v,
             matched=self._attend(shifted, v),
+            band=correlation,
             correlation=self._recentre(correlation, lag_weights),
             lag_weights=lag_weights,
             lag=lag_weights @ lags,

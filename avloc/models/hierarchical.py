@@ -36,8 +36,8 @@ class LocalizerOutputs:
     and ``point_masks`` (B, T_l) hold one entry a level, level l with stride 2**l; point i lies at frame (i +
     0.5) 2**l and its segment is [point - left, point + right). ``inside_logits`` and ``boundary_logits`` are
     (B, 2, T), rows audio and visual. ``recording_logit`` (B,). ``discrepancy`` (B, T) in [0, 1] and its
-    logit, ``lag_weights`` (B, 2L+1) over lags of the sound, ``lag_evidence`` (B, 2L+1, T), ``aligned`` and
-    ``residual`` are None where a stream is absent.
+    logit, ``lag_weights`` (B, 2L+1) over lags of the sound, ``lag_evidence`` (B, 2L+1, T) the cosine at each
+    lag in each frame, ``aligned`` and ``residual`` are None where a stream is absent.
     """
 
     score_logits: tuple[Tensor, ...]
@@ -197,7 +197,7 @@ class HierarchicalLocalizer(nn.Module):
             discrepancy=None if map_logit is None else map_logit.sigmoid() * aligned.mask,
             discrepancy_logit=map_logit,
             lag_weights=None if aligned is None else aligned.lag_weights,
-            lag_evidence=None if aligned is None else aligned.correlation,
+            lag_evidence=None if aligned is None else aligned.band,
             aligned=aligned,
             residual=residual,
         )

@@ -10,10 +10,24 @@ from avloc.decoding.proposals import Proposals
 from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, SAMPLES_PER_FRAME
 from avloc.features.prepare import prepare
 from avloc.models.encoders.two_stem import EncodedPieces
-from avloc.pipelines.pairing import View
 from avloc.pipelines.windows import Window, fill_up
 
 PIECES = "whisper_mel"  # the input whose encoding neighbouring windows share
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One channel, or the mix, of one window with the picture that it is compared with.
+
+    ``channel`` is None for the mix; ``waveform`` float32 (640 n,) or None; ``heard`` bool (n,) frames that
+    hold sound; ``mouth`` uint8 (n, 96, 96) or None; ``seen`` bool (n,) frames with a usable face.
+    """
+
+    channel: int | None
+    waveform: np.ndarray | None
+    heard: np.ndarray
+    mouth: np.ndarray | None
+    seen: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +35,15 @@ class WindowFindings:
     """What the network says of one window of a channel, or of the mix.
 
     ``curves`` float32 (n,) by name, NaN where a stream is absent; ``score`` [0, 1]; ``lag_weights`` float32
-    (2 L + 1,) over the lags of the sound, or None where sound and picture were not compared.
+    (2 L + 1,) over the lags of the sound and ``band`` float32 (2 L + 1, n), the cosine of picture and sound
+    at each lag in each frame: None where the two were not compared.
     """
 
     proposals: Proposals
     curves: dict[str, np.ndarray]
     score: float
     lag_weights: np.ndarray | None
+    band: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,16 @@ class WindowAnalyser:
         self._encode_pieces = encoder.encode_pieces if shares else None
         self._pieces: dict[int | None, dict[int, _Piece]] = {}
 
+    @property
+    def hears(self) -> bool:
+        """Whether the network has a branch for sound."""
+        return self._audio_inputs is not None
+
+    @property
+    def sees(self) -> bool:
+        """Whether the network has a branch for pictures."""
+        return self._visual_inputs is not None
+
     def __call__(self, window: Window, view: View) -> WindowFindings | None:
         """Analyse a view; None where the network has no branch for what it holds."""
         n_total = window.network_frames
@@ -79,8 +105,11 @@ class WindowAnalyser:
         outputs = self._network(audio=audio, audio_mask=audio_mask, visual=visual, visual_mask=visual_mask)
         (proposals,) = self._network.proposals(outputs)
         score = float(outputs.recording_logit.float().sigmoid().nan_to_num(0.0)[0])
-        lags = None if outputs.lag_weights is None else outputs.lag_weights[0].float().cpu().numpy()
-        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lags)
+        lags = band = None
+        if outputs.lag_weights is not None:
+            lags = outputs.lag_weights[0].float().cpu().numpy()
+            band = outputs.lag_evidence[0, :, : window.n_frames].float().cpu().numpy()
+        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lags, band)
 
     def _mask(self, present: np.ndarray, n_total: int) -> Tensor:
         """Real frames first, then the repetition, which is never real: bool (1, T)."""

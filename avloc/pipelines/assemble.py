@@ -8,6 +8,7 @@ from avloc.features.audio import RATE
 from avloc.pipelines.facts import Account
 from avloc.pipelines.results import (
     ChannelFindings,
+    Key,
     Thresholds,
     channel_order,
     frame_table,
@@ -42,7 +43,7 @@ class Assembler:
     tracks : Tracks
         Iterated to the end.
     findings : dict
-        By channel, None for the mix; empty where nothing went through the network.
+        By channel and lane; empty where nothing went through the network.
     card : Thresholds
         Operating thresholds.
     selection : Selection
@@ -59,7 +60,7 @@ class Assembler:
         self,
         recording: Recording,
         tracks: Tracks,
-        findings: dict[int | None, ChannelFindings],
+        findings: dict[Key, ChannelFindings],
         *,
         card: Thresholds,
         selection: Selection,
@@ -75,15 +76,15 @@ class Assembler:
         self.end_s, self.duration_s = _lengths(recording, tracks)
         self._results = [
             resolve(
-                channel,
-                findings[channel],
+                key,
+                findings[key],
                 tracks,
                 end_s=self.end_s,
                 card=card,
                 threshold=settings.threshold,
                 selection=selection,
             )
-            for channel in sorted(findings, key=channel_order)
+            for key in sorted(findings, key=lambda key: key.order)
         ]
         self.account = Account(recording, tracks, self._results, end_s=self.end_s, noticed=warnings)
 
@@ -134,13 +135,7 @@ class Assembler:
 
     def _listed(self) -> tuple[Detection, ...]:
         """Keep detections from the chosen score on, best first, then by start."""
-        given = self._settings.min_score
-        listed = [
-            d
-            for r in self._results
-            for d in r.detections
-            if d.score >= (r.threshold if given is None else given)
-        ]
+        listed = [d for result in self._results for d in result.listed(self._settings.min_score)]
         return tuple(sorted(listed, key=lambda d: (-d.score, d.segment.start)))
 
     def _all_proposals(self) -> tuple[tuple[float, float, float], ...] | None:
@@ -176,7 +171,7 @@ class Assembler:
 
     def _channels(self) -> tuple[Channel, ...]:
         """One row a source channel; in a mix the distinct ones share what was found in it."""
-        results = {result.channel: result for result in self._results}
+        results = {result.channel: result for result in self._results if not result.lane}
         is_mixed, roles = self._tracks.chosen_channels == "mix", self._settings.roles
         rows = []
         for index, (measures, relation) in enumerate(
@@ -203,14 +198,19 @@ class Assembler:
     def _spans(self) -> tuple[Span, ...]:
         spans = [Span("face", segment, face=face) for face, segment in self._tracks.face_spans(self.end_s)]
         for result in self._results:
-            speech = self._tracks.speech(result.channel, self.end_s).segments
-            spans += [Span("speech", segment, channel=result.channel) for segment in speech]
-            analysed = runs(result.scored, self.end_s)
-            spans += [Span("analysed", segment, channel=result.channel) for segment in analysed]
+            if result.lane:
+                continue
+            found = {
+                "speech": self._tracks.speech(result.channel, self.end_s).segments,
+                "analysed": runs(result.scored, self.end_s),
+                "off_screen_speech": self.account.off_screen(result),
+            }
+            for kind, segments in found.items():
+                spans += [Span(kind, segment, channel=result.channel) for segment in segments]
         return tuple(sorted(spans, key=lambda s: (s.segment, s.kind, channel_order(s.channel))))
 
     def _frames(self) -> FrameTable:
-        return frame_table(self._results, self._listed(), self._tracks.source_frames)
+        return frame_table(self._results, self._settings.min_score, self._tracks.source_frames)
 
     def _curves(self) -> tuple[Curve, ...]:
         tracks = self._tracks

@@ -6,7 +6,7 @@ import numpy as np
 
 from avloc.calibration.abstain import Facts
 from avloc.pipelines.measures import GRID
-from avloc.pipelines.results import ChannelResult
+from avloc.pipelines.results import ChannelResult, runs
 from avloc.pipelines.tracks import Tracks
 from avloc.structures import Analysed, Reason, Recording, Segment, Timeline
 
@@ -56,14 +56,21 @@ class Account:
             coverage_visual=facts.coverage_visual,
         )
 
+    def off_screen(self, result: ChannelResult) -> list[Segment]:
+        """Speech of a channel while faces show and none of them is the one who speaks."""
+        shown = runs(result.curves["off_screen"] == 1.0, self._end_s)
+        speech = self._tracks.speech(result.channel, self._end_s)
+        return [segment for span in shown for segment in speech.crop(span).segments]
+
     def _gather(self) -> Facts:
         tracks, results = self._tracks, self._results
+        spoken = [result for result in results if not result.lane]
         faces = tracks.faces
-        measured = [tracks.mix if r.channel is None else tracks.channels[r.channel] for r in results]
+        measured = [tracks.mix if r.channel is None else tracks.channels[r.channel] for r in spoken]
         seen = [~np.isnan(r.curves["score_visual"]) for r in results]  # of one picture, whatever the channel
         n_seen = int(np.logical_or.reduce(seen).sum()) if seen else 0
         audio_analysed = any(not np.isnan(r.curves["score_audio"]).all() for r in results)
-        speech = [s for r in results for s in tracks.speech(r.channel, self._end_s).segments]
+        speech = [s for r in spoken for s in tracks.speech(r.channel, self._end_s).segments]
         return Facts(
             has_audio=tracks.has_audio,
             has_video=tracks.has_video,
@@ -79,6 +86,8 @@ class Account:
             face_s=GRID.time(faces.usable_frames),
             small_face_s=GRID.time(faces.small_frames),
             static_face_s=GRID.time(faces.static_frames),
+            several_faces_s=GRID.time(faces.several_frames),
+            off_screen_s=_union_s([segment for r in spoken for segment in self.off_screen(r)]),
         )
 
     def _coverage_audio(self, audio_analysed: bool) -> float | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,8 +19,9 @@ from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
 from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
+from avloc.pipelines.pairing import Pairer
 from avloc.pipelines.read_ahead import read_ahead
-from avloc.pipelines.results import ChannelFindings
+from avloc.pipelines.results import ChannelFindings, Key
 from avloc.pipelines.settings import Settings, check_count, resolve_device
 from avloc.pipelines.tracks import Tracks
 from avloc.pipelines.windows import Merger
@@ -118,23 +118,15 @@ class Localizer:
 
     def _localize(self, recording: Recording) -> Prediction:
         self._check_channel(recording)
-        analyser = WindowAnalyser(self._network, device=self.device)
-        findings: dict[int | None, ChannelFindings] = {}
+        pairer = Pairer(WindowAnalyser(self._network, device=self.device))
+        findings: dict[Key, ChannelFindings] = {}
         decoder = Decoder(recording, limits=self._limits)
         with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
             tracks = Tracks(recording, blocks, channels=self.settings.channels)
             for cut in tracks:
-                for view in cut.views:
-                    found = analyser(cut.window, view)
-                    if found is None:
-                        continue
-                    channel = findings.setdefault(view.channel, self._no_findings())
-                    seen = ~np.isnan(found.curves["score_visual"])
-                    face = np.where(seen, cut.face, np.nan)
-                    channel.merger.add(cut.window, found.proposals, found.curves | {"face": face})
-                    channel.score = max(channel.score, found.score)
-                    if found.lag_weights is not None:
-                        channel.lag_weights.append(found.lag_weights)
+                for paired in pairer(cut):
+                    key = Key(paired.channel, paired.lane)
+                    findings.setdefault(key, self._no_findings()).add(cut.window, paired)
                 logger.debug("%r: window %d", recording.path, cut.window.index)
         assembler = Assembler(
             recording,

@@ -1,5 +1,6 @@
 """What is measured along a recording, in memory that does not grow with its samples: channels and faces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,6 +113,24 @@ class _Track:
     boxes: list[np.ndarray] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class FaceRows:
+    """One face in consecutive frames.
+
+    ``area`` float (n,) of its box in pixels, 0 where it is not shown; ``kept`` bool (n,) where it gets a
+    score; ``mouth`` uint8 (n, 96, 96).
+    """
+
+    face: int
+    area: np.ndarray
+    kept: np.ndarray
+    mouth: np.ndarray
+
+    def cut(self, frames: slice) -> "FaceRows":
+        """Give a part of the frames."""
+        return FaceRows(self.face, self.area[frames], self.kept[frames], self.mouth[frames])
+
+
 class FaceMeasures:
     """Face tracks along a recording: extents, boxes, and which frames are good enough for a score.
 
@@ -125,9 +144,11 @@ class FaceMeasures:
         self._area = float(frame_size[0] * frame_size[1]) if frame_size and min(frame_size) > 0 else None
         self._tracks: dict[int, _Track] = {}
         self.usable_frames = 0
+        self.several_frames = 0
         self.small_frames = 0
         self.static_frames = 0
         self.runs: list[tuple[int, int, int]] = []  # (face, start, end) of usable frames
+        self._last_run: dict[int, int] = {}  # place of a face's latest run
 
     def push_block(self, block: VideoBlock) -> None:
         """Take note of the boxes of a block."""
@@ -141,41 +162,47 @@ class FaceMeasures:
             track.n_frames += len(present)
             track.boxes.extend(faces.boxes[present[::BOX_EVERY]])
 
-    def usable(self, face: np.ndarray, area: np.ndarray, *, ended: bool) -> np.ndarray:
-        """Frames of a window whose face is large and lasting enough, bool (n,).
+    def usable(self, face: int, area: np.ndarray, *, ended: bool) -> np.ndarray:
+        """Frames of a window where a face is shown and its track is large and lasting enough, bool (n,).
 
         Parameters
         ----------
-        face : int (n,)
-            Track of each frame, -1 for none.
+        face : int
+            Id of the track.
         area : float (n,) [px]
-            Area of its box.
+            Area of its box, 0 where it is not shown.
         ended : bool
             No frame follows the window; otherwise a track that reaches its end may still become long enough.
         """
-        kept = np.zeros(len(face), dtype=bool)
-        for track in np.unique(face[face >= 0]):
-            rows = face == track
-            lasting = self._tracks[int(track)].n_frames >= MIN_FACE_FRAMES or (rows[-1] and not ended)
-            if lasting and not self._is_small(float(np.median(area[rows]))):
-                kept |= rows
-        return kept
+        shown = area > 0
+        if not shown.any():
+            return shown
+        lasting = self._tracks[face].n_frames >= MIN_FACE_FRAMES or (shown[-1] and not ended)
+        return shown & (lasting and not self._is_small(float(np.median(area[shown]))))
 
-    def push_new(
-        self, start: int, face: np.ndarray, area: np.ndarray, kept: np.ndarray, mouth: np.ndarray
-    ) -> None:
-        """Count frames (n,) that no window held before; ``start`` is the grid frame of the first."""
-        self.usable_frames += int(kept.sum())
-        small = [self._is_small(float(value)) for value in area[(face >= 0) & ~kept]]
-        self.small_frames += sum(small)
-        change = np.abs(np.diff(mouth[:, ::4, ::4].astype(np.int16), axis=0)).mean(axis=(1, 2))
-        self.static_frames += int((kept[1:] & kept[:-1] & (change < STATIC_FACE)).sum())
-        for offset in np.flatnonzero(kept):
-            frame, track = start + int(offset), int(face[offset])
-            if self.runs and self.runs[-1][0] == track and frame - self.runs[-1][2] <= MAX_RUN_GAP:
-                self.runs[-1] = (track, self.runs[-1][1], frame + 1)
-            else:
-                self.runs.append((track, frame, frame + 1))
+    def push_new(self, start: int, rows: Sequence[FaceRows]) -> None:
+        """Count frames that no window held before; ``start`` is the grid frame of the first."""
+        if not rows:
+            return
+        kept = np.stack([row.kept for row in rows])  # (F, n)
+        small = np.stack([(row.area > 0) & self._are_small(row.area) for row in rows])
+        moves = np.stack([_moves(row) for row in rows])
+        self.usable_frames += int(kept.any(axis=0).sum())
+        self.several_frames += int((kept.sum(axis=0) > 1).sum())
+        self.small_frames += int((small.any(axis=0) & ~kept.any(axis=0)).sum())
+        pairs = kept[:, 1:] & kept[:, :-1]  # of neighbouring frames
+        self.static_frames += int((pairs.any(axis=0) & ~(moves & pairs).any(axis=0)).sum())
+        for row in rows:
+            for frame in (start + np.flatnonzero(row.kept)).tolist():
+                self._extend_run(row.face, frame)
+
+    def _extend_run(self, face: int, frame: int) -> None:
+        place = self._last_run.get(face)
+        if place is not None and frame - self.runs[place][2] <= MAX_RUN_GAP:
+            self.runs[place] = (face, self.runs[place][1], frame + 1)
+            return
+        self._last_run[face] = len(self.runs)
+        self.runs.append((face, frame, frame + 1))
 
     def faces(self, duration_s: float) -> tuple[Face, ...]:
         """Tracks of at least a second, or with a usable frame, in order of their ids."""
@@ -189,4 +216,13 @@ class FaceMeasures:
         return tuple(found)
 
     def _is_small(self, area_px: float) -> bool:
-        return self._area is not None and area_px < MIN_FACE_AREA * self._area
+        return bool(self._are_small(np.array(area_px)))
+
+    def _are_small(self, area_px: np.ndarray) -> np.ndarray:
+        return area_px < (0.0 if self._area is None else MIN_FACE_AREA * self._area)
+
+
+def _moves(row: FaceRows) -> np.ndarray:
+    """Whether the mouth is another than one frame earlier, bool (n - 1,)."""
+    small = row.mouth[:, ::4, ::4].astype(np.int16)
+    return np.abs(np.diff(small, axis=0)).mean(axis=(1, 2)) >= STATIC_FACE

@@ -1,103 +1,152 @@
-"""What of a window is analysed together: which channels, alone or mixed, with which face.
+"""Which face is compared with which sound, window by window.
 
-Sound without a video stream is analysed for each channel by itself. With a video stream it is the mean of the
-distinct channels that are not silent, an inverted one flipped first, and the face that the tracks carry. A
-user may choose otherwise. The
-relations are judged in each window anew and not once for the recording: a channel that is silent or identical
-at first may be another one later (a customer joins a call), and must then be analysed.
+Each face is compared with each sound that is analysed. Of several that show at once, the one is chosen that
+agrees clearly best with the sound; a face that agrees with it at no lag is not the one that speaks. A sound
+without a face of its own is analysed as sound, a face without a sound of its own as a picture. Where faces
+show and none is chosen, the speech is off-screen: that the two disagree is then no evidence.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from avloc.features.quality import channel_relations
+from avloc.pipelines.analyse import View, WindowAnalyser, WindowFindings
+from avloc.pipelines.pictures import Picture, select_faces
+from avloc.pipelines.synchrony import Agreement, measure_agreement
+from avloc.pipelines.tracks import WindowTracks
 
-MIN_STREAM_FRAMES = 12  # of a window: less than half a second of a stream is no ground for a score
+# On clips that were never trained on (benchmarks/sync.py says how often these are right):
+CHOICE_FRAMES = 50  # two seconds with sound are the least that a choice between faces rests on
+CHOICE_MARGIN = 0.1  # of the mean cosine, between the best face and the next
+OFF_SCREEN_FRAMES = 100  # four seconds, for calling the only face a listener
+OFF_SCREEN_CONFIDENCE = 0.1  # of the best lag over the others; one genuine speaker in twenty is below
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One channel, or the mix, of one window with the picture that it is compared with.
+class Paired:
+    """What was found in one window with one pairing.
 
-    ``channel`` is None for the mix; ``waveform`` float32 (640 n,) or None; ``heard`` bool (n,) frames that
-    hold sound; ``mouth`` uint8 (n, 96, 96) or None; ``seen`` bool (n,) frames with a usable face.
+    ``channel`` is None for the mix and for a picture alone. ``lane`` is 0 for what was heard, and for a
+    picture where nothing is; pictures beside it count from 1. ``face`` int (n,) is the face that was seen in
+    each frame, -1 for none; ``off_screen`` bool (n,) frames where faces show and none was chosen.
     """
 
     channel: int | None
-    waveform: np.ndarray | None
-    heard: np.ndarray
-    mouth: np.ndarray | None
-    seen: np.ndarray
+    lane: int
+    findings: WindowFindings
+    face: np.ndarray
+    off_screen: np.ndarray
 
 
-def relate(samples: np.ndarray | None, heard: np.ndarray) -> tuple[str, ...]:
-    """Relation of each channel of a window: distinct, identical, silent or inverted; empty without sound."""
-    if samples is None or heard.sum() < MIN_STREAM_FRAMES:
-        return ()
-    return tuple(channel_relations(samples))
-
-
-def choose_views(
-    samples: np.ndarray | None,
-    heard: np.ndarray,
-    mouth: np.ndarray | None,
-    seen: np.ndarray,
-    *,
-    relations: tuple[str, ...],
-    channels: str | int,
-    has_video: bool,
-) -> tuple[View, ...]:
-    """Say what of a window goes through the network.
+class Pairer:
+    """Sends the sounds and the faces of windows through the network, those together that belong together.
 
     Parameters
     ----------
-    samples : float32 (C, 640 n), optional
-        Sound of all channels.
-    heard, seen : bool (n,)
-        Frames with sound, and with a usable face.
-    mouth : uint8 (n, 96, 96), optional
-        Mouth crops.
-    relations : tuple of str
-        What ``relate`` gave.
-    channels : {"each", "mix"} or int
-        Which channels: each distinct one, their mean, or one alone unless it is silent.
-    has_video : bool
-        The recording has a video stream, so that there may be a picture without sound.
+    analyser : WindowAnalyser
+        Runs the network.
+    """
+
+    def __init__(self, analyser: WindowAnalyser) -> None:
+        self._analyser = analyser
+
+    def __call__(self, cut: WindowTracks) -> Iterator[Paired]:
+        """Analyse one window; yields nothing where the network has no branch for what it holds."""
+        sounds = cut.waveforms if self._analyser.hears else {}
+        pictures = cut.pictures if self._analyser.sees else ()
+        heard = [self._hear(cut, channel, waveform, pictures) for channel, waveform in sounds.items()]
+        yield from heard
+        nobody = np.zeros(cut.window.n_frames, dtype=bool)
+        for number, picture in enumerate(pictures):
+            spoke = [(paired.face == picture.face) & picture.seen for paired in heard]
+            rest = select_faces([picture], picture.seen & ~np.logical_or.reduce([nobody, *spoke]))
+            if rest is not None:
+                findings = self._analyse(cut, None, None, rest)
+                yield Paired(None, number + bool(sounds), findings, rest.face, nobody)
+
+    def _hear(
+        self, cut: WindowTracks, channel: int | None, waveform: np.ndarray, pictures: Sequence[Picture]
+    ) -> Paired:
+        """Analyse a sound, with the faces that it goes with."""
+        tried = [self._analyse(cut, channel, waveform, picture) for picture in pictures]
+        chosen, off_screen = choose_faces(pictures, [findings.band for findings in tried], cut.heard)
+        for picture, findings in zip(pictures, tried, strict=True):
+            if np.array_equal(picture.face, chosen):
+                return Paired(channel, 0, findings, chosen, off_screen)
+        together = select_faces(pictures, chosen >= 0, chosen) if pictures else None
+        findings = self._analyse(cut, channel, waveform, together)
+        face = np.full_like(chosen, -1) if together is None else together.face
+        return Paired(channel, 0, findings, face, off_screen)
+
+    def _analyse(
+        self, cut: WindowTracks, channel: int | None, waveform: np.ndarray | None, picture: Picture | None
+    ) -> WindowFindings:
+        nothing = np.zeros(cut.window.n_frames, dtype=bool)
+        view = View(
+            channel,
+            waveform,
+            nothing if waveform is None else cut.heard,
+            None if picture is None else picture.mouth,
+            nothing if picture is None else picture.seen,
+        )
+        return self._analyser(cut.window, view)
+
+
+def choose_faces(
+    pictures: Sequence[Picture], bands: Sequence[np.ndarray | None], heard: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say in each frame of a window which face speaks.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        All usable faces.
+    bands : sequence of float (2 L + 1, n), or None
+        Cosine of each picture and the sound at each lag; None of a network that does not compare them.
+    heard : bool (n,)
+        Frames that hold sound.
 
     Returns
     -------
-    tuple of View
-        Empty where there is neither sound nor a face.
+    int (n,)
+        Id of the face, -1 where there is none or none is clearly the one.
+    bool (n,)
+        Frames with sound and faces of which none was chosen.
     """
-    nothing = np.zeros_like(heard)
-    if seen.sum() < MIN_STREAM_FRAMES:
-        mouth, seen = None, nothing
-    waveforms = _waveforms(samples, relations, channels)
-    if not waveforms and has_video and mouth is not None:
-        return (View(None, None, nothing, mouth, seen),)
-    return tuple(View(channel, waveform, heard, mouth, seen) for channel, waveform in waveforms.items())
+    shown: dict[int, np.ndarray] = {}
+    agreements: dict[int, Agreement] = {}
+    for picture, band in zip(pictures, bands, strict=True):
+        for face in np.unique(picture.face[picture.seen]).tolist():
+            shown[face] = picture.face == face
+            agreements[face] = measure_agreement(band, shown[face] & heard)
+    chosen = np.full(len(heard), -1, np.int64)
+    for start, end in _stretches(shown):
+        here = {face: agreements[face] for face, frames in shown.items() if frames[start]}
+        chosen[start:end] = _speaker(here)
+    any_shown = np.logical_or.reduce([np.zeros_like(heard), *shown.values()])
+    return chosen, any_shown & heard & (chosen < 0)
 
 
-def _waveforms(
-    samples: np.ndarray | None, relations: tuple[str, ...], channels: str | int
-) -> dict[int | None, np.ndarray]:
-    """Sound that is analysed, float32 (640 n,), by channel; None for the mix."""
-    if channels == "mix":
-        mixed = _mix(samples, relations)
-        return {} if mixed is None else {None: mixed}
-    if channels == "each":
-        chosen = [c for c, relation in enumerate(relations) if relation not in ("silent", "identical")]
-    else:
-        chosen = [channels] if relations and relations[channels] != "silent" else []
-    return {channel: np.ascontiguousarray(samples[channel]) for channel in chosen}
+def _stretches(shown: Mapping[int, np.ndarray]) -> Iterator[tuple[int, int]]:
+    """Frames [start, end) over which the same faces show, some at least."""
+    if not shown:
+        return
+    faces = np.stack(list(shown.values()))  # (F, n)
+    changes = np.flatnonzero((faces[:, 1:] != faces[:, :-1]).any(axis=0)) + 1
+    for start, end in zip([0, *changes], [*changes, faces.shape[1]], strict=True):
+        if faces[:, start].any():
+            yield int(start), int(end)
 
 
-def _mix(samples: np.ndarray | None, relations: tuple[str, ...]) -> np.ndarray | None:
-    """Mean of the distinct channels, inverted ones flipped, float32 (640 n,); None if all are silent."""
-    signs = {"distinct": 1.0, "inverted": -1.0}
-    kept = [channel for channel, relation in enumerate(relations) if relation in signs]
-    if not kept:
-        return None
-    weights = np.array([signs[relations[channel]] for channel in kept], dtype=np.float32) / len(kept)
-    return weights @ samples[kept]
+def _speaker(agreements: Mapping[int, Agreement]) -> int:
+    """Choose among the faces that show at once; -1 where none is clearly the one who speaks."""
+    ranked = sorted(agreements.items(), key=lambda item: (-item[1].peak, item[0]))
+    face, best = ranked[0]
+    if best.n_frames >= OFF_SCREEN_FRAMES and best.confidence < OFF_SCREEN_CONFIDENCE:
+        return -1
+    if len(ranked) == 1:
+        return face
+    if min(agreement.n_frames for agreement in agreements.values()) < CHOICE_FRAMES:
+        return -1
+    return face if best.peak - ranked[1][1].peak >= CHOICE_MARGIN else -1

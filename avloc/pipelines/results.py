@@ -1,8 +1,8 @@
 """What was found in one channel, or in the mix: from merged windows to segments and curves."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from avloc.decoding.proposals import Proposals, modality_of
 from avloc.decoding.select import Selection, rank, suppress
 from avloc.features.audio import RATE
 from avloc.pipelines.measures import GRID
+from avloc.pipelines.pairing import Paired
 from avloc.pipelines.tracks import Tracks
-from avloc.pipelines.windows import Merger, frame_evidence
+from avloc.pipelines.windows import Merger, Window, frame_evidence
 from avloc.structures import Curve, Detection, FrameTable, Modality, Segment
 
 CURVES = ("score_audio", "score_visual", "discrepancy", "boundary")
@@ -27,24 +28,48 @@ class Thresholds(Protocol):
         """Whether the threshold of a path was measured on data of that path."""
 
 
+class Key(NamedTuple):
+    """What findings belong to: a channel, None for the mix, and a lane, from 1 on of pictures beside it."""
+
+    channel: int | None
+    lane: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sort key: the mix first."""
+        return channel_order(self.channel), self.lane
+
+
 @dataclass(slots=True)
 class ChannelFindings:
-    """What the windows said of one channel, or of the mix."""
+    """What the windows said of one channel, or of the mix, or of a picture beside it."""
 
     merger: Merger
     score: float = 0.0
     lag_weights: list[np.ndarray] = field(default_factory=list)
 
+    def add(self, window: Window, paired: Paired) -> None:
+        """Add what was found in a window."""
+        found = paired.findings
+        face = np.where(np.isnan(found.curves["score_visual"]), np.nan, paired.face)
+        curves = found.curves | {"face": face, "off_screen": paired.off_screen}
+        self.merger.add(window, found.proposals, curves)
+        self.score = max(self.score, found.score)
+        if found.lag_weights is not None:
+            self.lag_weights.append(found.lag_weights)
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelResult:
-    """Segments and curves of one channel, or of the mix (None), on the recording's clock.
+    """Segments and curves of one channel, of the mix (None), or of a picture beside it (a later lane).
 
     ``detections`` best first, all that survived suppression; ``ranked`` the proposals before it; ``curves``
-    float32 (n_frames,) by name, NaN where nothing was analysed, and ``face`` with the id of the face.
+    float32 (n_frames,) by name, NaN where nothing was analysed, ``face`` with the id of the face, and
+    ``off_screen`` 1 where faces show and none of them speaks. All on the recording's clock.
     """
 
     channel: int | None
+    lane: int
     path: str
     threshold: float
     score: float
@@ -57,8 +82,16 @@ class ChannelResult:
         """Frames where the sound or the picture was analysed, bool (n_frames,)."""
         return ~(np.isnan(self.curves["score_audio"]) & np.isnan(self.curves["score_visual"]))
 
+    def listed(self, min_score: float | None) -> tuple[Detection, ...]:
+        """Give the detections from ``min_score`` on, by default from the threshold on, best first."""
+        least = self.threshold if min_score is None else min_score
+        return tuple(detection for detection in self.detections if detection.score >= least)
+
     def written_curves(self, *, has_audio: bool, has_video: bool) -> Iterator[Curve]:
         """Curves of the document; ``score_visual`` once a face, over the face's extent."""
+        if self.lane:
+            yield from _curves_by_face(self)
+            return
         shown = {"score_audio": has_audio, "discrepancy": has_audio and has_video, "boundary": True}
         for name in CURVES:
             if name == "score_visual" and has_video:
@@ -68,7 +101,7 @@ class ChannelResult:
 
 
 def resolve(
-    channel: int | None,
+    key: Key,
     findings: ChannelFindings,
     tracks: Tracks,
     *,
@@ -81,8 +114,8 @@ def resolve(
 
     Parameters
     ----------
-    channel : int, optional
-        None for the mix.
+    key : Key
+        Channel and lane.
     findings : ChannelFindings
         Merged windows.
     tracks : Tracks
@@ -96,7 +129,9 @@ def resolve(
     selection : Selection
         How segments are chosen.
     """
-    curves = {name: findings.merger.curve(name, tracks.n_frames) for name in (*CURVES, "face")}
+    channel = key.channel
+    names = (*CURVES, "face", "off_screen")
+    curves = {name: findings.merger.curve(name, tracks.n_frames) for name in names}
     path = _path(channel, curves, tracks)
     evidence = frame_evidence(curves["score_audio"], curves["score_visual"])
     ranked = rank(findings.merger.proposals(end_s), evidence, frame_rate=RATE, selection=selection)
@@ -104,6 +139,7 @@ def resolve(
     rows = zip(chosen.segments.tolist(), chosen.scores.tolist(), chosen.modality.tolist(), strict=True)
     return ChannelResult(
         channel=channel,
+        lane=key.lane,
         path=path,
         threshold=card.thresholds[path] if threshold is None else threshold,
         score=findings.score,
@@ -117,46 +153,50 @@ def resolve(
 
 
 def frame_table(
-    results: Sequence[ChannelResult], listed: Iterable[Detection], source_frames: Sequence[np.ndarray]
+    results: Sequence[ChannelResult], min_score: float | None, source_frames: Sequence[np.ndarray]
 ) -> FrameTable:
     """Put the scores of every frame side by side, channel after channel.
 
     Parameters
     ----------
     results : sequence of ChannelResult
-        What was found in each channel.
-    listed : iterable of Detection
-        Segments that count.
+        What was found in each channel; of a picture beside one the frames with a face count.
+    min_score : float, optional
+        As of ``ChannelResult.listed``.
     source_frames : sequence of int64 (n,)
         Source frame of each frame of the grid, from the first on; none without a picture.
     """
-    parts: list[dict[str, np.ndarray]] = []
     shown = np.concatenate([np.zeros(0, np.int64), *source_frames])
-    for result in results:
-        audio, visual = result.curves["score_audio"], result.curves["score_visual"]
-        n_frames = len(audio)
-        source = np.full(n_frames, -1, np.int64)
-        source[: len(shown)] = shown[:n_frames]
-        time_s = np.array([GRID.time(index) for index in range(n_frames)])
-        centre_s = time_s + 0.5 / float(RATE)
-        own = [d.segment for d in listed if d.channel == result.channel]
-        inside = [(segment.start <= centre_s) & (centre_s < segment.end) for segment in own]
-        parts.append(
-            {
-                "time_s": time_s,
-                "source_frame": source,
-                "channel": np.full(n_frames, channel_order(result.channel)),
-                "face": np.nan_to_num(result.curves["face"], nan=-1.0).astype(np.int64),
-                "score_audio": audio,
-                "score_visual": visual,
-                "score": np.fmax(audio, visual),
-                "in_segment": np.logical_or.reduce([np.zeros(n_frames, bool), *inside]),
-            }
-        )
+    parts = [_frame_columns(result, min_score, shown) for result in results]
     if not parts:
-        nothing = np.zeros(0)
-        return FrameTable(**{field.name: nothing for field in fields(FrameTable)})
+        return FrameTable(**{field.name: np.zeros(0) for field in fields(FrameTable)})
     return FrameTable(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _frame_columns(
+    result: ChannelResult, min_score: float | None, source_frames: np.ndarray
+) -> dict[str, np.ndarray]:
+    audio, visual = result.curves["score_audio"], result.curves["score_visual"]
+    face = np.nan_to_num(result.curves["face"], nan=-1.0).astype(np.int64)
+    n_frames = len(audio)
+    source = np.full(n_frames, -1, np.int64)
+    source[: len(source_frames)] = source_frames[:n_frames]
+    time_s = np.array([GRID.time(index) for index in range(n_frames)])
+    centre_s = time_s + 0.5 / float(RATE)
+    listed = [detection.segment for detection in result.listed(min_score)]
+    inside = [(segment.start <= centre_s) & (centre_s < segment.end) for segment in listed]
+    columns = {
+        "time_s": time_s,
+        "source_frame": source,
+        "channel": np.full(n_frames, channel_order(result.channel)),
+        "face": face,
+        "score_audio": audio,
+        "score_visual": visual,
+        "score": np.fmax(audio, visual),
+        "in_segment": np.logical_or.reduce([np.zeros(n_frames, bool), *inside]),
+    }
+    rows = face >= 0 if result.lane else slice(None)
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def runs(present: np.ndarray, end_s: float) -> list[Segment]:

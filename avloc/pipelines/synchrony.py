@@ -1,6 +1,7 @@
-"""The constant offset between sound and picture that the windows of a recording agree on."""
+"""How well sound and picture agree, and the constant offset that the windows of a recording agree on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +10,44 @@ NEAR_FRAMES = 2  # lags this near to the likeliest one speak for the same offset
 # the true one lies beyond all of them; on clips that were never trained on, 0.5 lets one in three of those
 # through and 0.7 one in ten, and either tells nine of ten offsets within reach (benchmarks/sync.py).
 MIN_SHARE = 0.7
+FAR_FRAMES = 4  # lags this far from the best one say what unrelated sound gives
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well a face goes with a sound.
+
+    ``peak`` [-1, 1] is the largest mean cosine over the lags; ``confidence`` how far it lies above the median
+    of the far lags; both rest on ``n_frames``, and are 0 without any.
+    """
+
+    peak: float = 0.0
+    confidence: float = 0.0
+    n_frames: int = 0
+
+
+def measure_agreement(band: np.ndarray | None, frames: np.ndarray) -> Agreement:
+    """Measure how well a face goes with a sound, whatever the constant offset between them.
+
+    Parameters
+    ----------
+    band : float (2 L + 1, n), optional
+        Cosine at each lag in each frame; None where the two were not compared.
+    frames : bool (n,)
+        Frames with both.
+
+    References
+    ----------
+    .. [1] Chung and Zisserman, "Out of Time: Automated Lip Sync in the Wild", ACCV Workshops 2016 (the
+       confidence: the best against the median over offsets).
+    """
+    n_frames = int(frames.sum())
+    if band is None or n_frames == 0:
+        return Agreement()
+    mean = band[:, frames].mean(axis=1, dtype=np.float64)
+    best = int(np.argmax(mean))
+    far = np.abs(np.arange(len(mean)) - best) >= FAR_FRAMES
+    return Agreement(float(mean[best]), float(mean[best] - np.median(mean[far])), n_frames)
 
 
 def measure_offset(lag_weights: Sequence[np.ndarray]) -> float | None:

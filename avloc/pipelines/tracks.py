@@ -4,7 +4,7 @@ What a decoder gives is held only as long as a later window needs it: the hop an
 ``SLACK_FRAMES`` more where one stream runs behind the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,57 +13,27 @@ from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES, 
 from avloc.features.speech import HOP_SAMPLES, ONSET, SpeechDetector
 from avloc.media.decode import AudioBlock, VideoBlock
 from avloc.pipelines.measures import GRID, ChannelMeasures, FaceMeasures, RunningRelations
-from avloc.pipelines.pairing import View, choose_views, relate
+from avloc.pipelines.pictures import Picture, Pictures
+from avloc.pipelines.sounds import choose_sound, relate
+from avloc.pipelines.stream_buffer import StreamBuffer
 from avloc.pipelines.windows import Window, next_window
 from avloc.structures import Recording, Segment, Timeline
 
 SLACK_FRAMES = 2 * WINDOW_FRAMES  # a stream this far behind the other is not waited for
-CROP = "mouth96_box"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTracks:
-    """One window of a recording: what is analysed of it, and the face (id or -1) of each frame, int (n,)."""
+    """One window of a recording: the sound and the pictures that are analysed of it.
+
+    ``waveforms`` float32 (640 n,) by channel, None for the mix; ``heard`` bool (n,) frames that hold sound;
+    ``pictures`` the usable faces.
+    """
 
     window: Window
-    views: tuple[View, ...]
-    face: np.ndarray
-
-
-class StreamBuffer:
-    """Arrays that follow each other along the first axis; only what a later window needs is held."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[int, np.ndarray]] = []
-        self.end = 0
-
-    def append(self, start: int, values: np.ndarray) -> None:
-        """Add ``values`` (n, …) at position ``start``; a hole before it reads as zeros."""
-        if len(values):
-            self._parts.append((start, values))
-            self.end = max(self.end, start + len(values))
-
-    def take(self, start: int, stop: int) -> np.ndarray | None:
-        """Copy (stop - start, …), zeros where nothing was added; None where nothing ever was."""
-        if not self._parts:
-            return None
-        like = self._parts[-1][1]
-        taken = np.zeros((stop - start, *like.shape[1:]), dtype=like.dtype)
-        for position, values in self._parts:
-            low, high = max(start, position), min(stop, position + len(values))
-            if low < high:
-                taken[low - start : high - start] = values[low - position : high - position]
-        return taken
-
-    def drop_before(self, position: int) -> None:
-        """Forget what ends before ``position``; the last part stays, for its shape."""
-        kept = [part for part in self._parts[:-1] if part[0] + len(part[1]) > position]
-        self._parts = kept + self._parts[-1:]
-
-    @property
-    def n_held(self) -> int:
-        """Rows in memory."""
-        return sum(len(values) for _, values in self._parts)
+    waveforms: dict[int | None, np.ndarray]
+    heard: np.ndarray
+    pictures: tuple[Picture, ...]
 
 
 class _Speech:
@@ -137,7 +107,7 @@ class Tracks:
         video = recording.video
         self.faces = FaceMeasures((video.width, video.height) if video else None)
         self._sound, self._present = StreamBuffer(), StreamBuffer()
-        self._mouth, self._face, self._area = StreamBuffer(), StreamBuffer(), StreamBuffer()
+        self._pictures = Pictures(self.faces)
         self._speech: dict[int | None, _Speech] = {}
         self.n_video_frames = 0
         self.source_frames: list[np.ndarray] = []
@@ -174,7 +144,7 @@ class Tracks:
     @property
     def n_held_frames(self) -> int:
         """Frames in memory, of the fuller buffer."""
-        return max(self._sound.n_held // SAMPLES_PER_FRAME, self._face.n_held)
+        return max(self._sound.n_held // SAMPLES_PER_FRAME, self._pictures.n_held)
 
     def speech(self, channel: int | None, end_s: float) -> Timeline:
         """Spans of speech of an analysed channel, or of the mix (None), cut at ``end_s``."""
@@ -200,17 +170,9 @@ class Tracks:
             self._late_samples += int(block.present[:n_late].sum())
             self.relations.push(block.samples[:, :n_late])  # or sound that is all late would be called silent
             return
-        n = len(block.source_index)
-        mouth, face, area = np.zeros((n, 96, 96), np.uint8), np.full(n, -1, np.int32), np.zeros(n, np.float32)
-        for faces in block.faces:
-            size = np.nan_to_num(faces.boxes[:, 2] * faces.boxes[:, 3])
-            better = faces.present & (size > area)
-            mouth[better], face[better], area[better] = faces.crops[CROP][better], faces.face, size[better]
-        self.faces.push_block(block)
+        self._pictures.push(block)
         self.source_frames.append(block.source_index)
-        self.n_video_frames = max(self.n_video_frames, block.start_frame + n)
-        for buffer, values in ((self._mouth, mouth), (self._face, face + 1), (self._area, area)):
-            buffer.append(block.start_frame, values)
+        self.n_video_frames = max(self.n_video_frames, block.start_frame + len(block.source_index))
 
     def _cut(self, window: Window, *, ended: bool) -> WindowTracks:
         first, last = window.start * SAMPLES_PER_FRAME, window.end * SAMPLES_PER_FRAME
@@ -219,37 +181,16 @@ class Tracks:
         if present is not None:
             heard = present.reshape(window.n_frames, SAMPLES_PER_FRAME).mean(axis=1) >= 0.5
         samples = None if sound is None else np.ascontiguousarray(sound.T)  # (C, 640 n)
-        mouth, face, kept = self._cut_faces(window, ended=ended)
         relations = relate(samples, heard)
-        views = choose_views(
-            samples,
-            heard,
-            mouth,
-            kept,
-            relations=relations,
-            channels=self.chosen_channels,
-            has_video=self.has_video,
-        )
+        waveforms = choose_sound(samples, relations, self.chosen_channels)
+        pictures = self._pictures.take(window, ended=ended)
         if samples is not None:
-            self._measure(window, samples, heard, relations, views)
+            self._measure(window, samples, heard, relations, waveforms)
         self._cut_frames, keep_from = window.end, window.start + WINDOW_HOP
-        for buffer in (self._mouth, self._face, self._area):
-            buffer.drop_before(keep_from)
+        self._pictures.drop_before(keep_from)
         for buffer in (self._sound, self._present):
             buffer.drop_before(keep_from * SAMPLES_PER_FRAME)
-        return WindowTracks(window, views, np.where(kept, face, -1))
-
-    def _cut_faces(self, window: Window, *, ended: bool) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-        mouth = self._mouth.take(window.start, window.end)
-        if mouth is None:
-            return None, np.full(window.n_frames, -1, np.int32), np.zeros(window.n_frames, dtype=bool)
-        # The buffer holds id + 1, so that what was never added reads as no face.
-        face = self._face.take(window.start, window.end) - 1
-        area = self._area.take(window.start, window.end)
-        kept = self.faces.usable(face, area, ended=ended)
-        new = slice(window.new_start - window.start, None)
-        self.faces.push_new(window.new_start, face[new], area[new], kept[new], mouth[new])
-        return mouth, face, kept
+        return WindowTracks(window, waveforms, heard, pictures)
 
     def _measure(
         self,
@@ -257,14 +198,13 @@ class Tracks:
         samples: np.ndarray,
         heard: np.ndarray,
         relations: tuple[str, ...],
-        views: tuple[View, ...],
+        waveforms: Mapping[int | None, np.ndarray],
     ) -> None:
         """Take speech and quality of the part that no window before held."""
         offset = window.new_start - window.start
         new = slice(offset * SAMPLES_PER_FRAME, None)
         n_heard = int(heard[offset:].sum())
         self.relations.push(samples[:, new])
-        waveforms = {view.channel: view.waveform for view in views if view.waveform is not None}
         silence = np.zeros(samples.shape[1], np.float32)
         # A detector that was started goes on through windows that are not analysed, or its clock would stop.
         speech: dict[int | None, np.ndarray] = {}

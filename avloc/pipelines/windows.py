@@ -23,6 +23,7 @@ from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, RATE, WINDOW_FRAMES, W
 from avloc.structures import FrameGrid
 
 OVERLAP = WINDOW_FRAMES - WINDOW_HOP
+MIN_STREAM_FRAMES = 12  # of a window: less than half a second of a stream is no ground for a score
 CENTRE_STEPS = 4096  # a frame; both windows of an overlap must place a centre alike in spite of float32
 
 

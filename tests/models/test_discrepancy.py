@@ -19,7 +19,7 @@ def make_aligned(*, disagree: slice | None = None, masked_from: int = N_FRAMES) 
     correlation[:, MAX_LAG] = (matched * visual).sum(1)
     mask = (torch.arange(N_FRAMES) < masked_from).expand(2, -1)
     weights = torch.full((2, 2 * MAX_LAG + 1), 1 / (2 * MAX_LAG + 1))
-    return Aligned(matched, visual, matched, correlation, weights, torch.zeros(2), mask)
+    return Aligned(matched, visual, matched, correlation, correlation, weights, torch.zeros(2), mask)
 
 
 @pytest.fixture

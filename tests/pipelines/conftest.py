@@ -24,7 +24,8 @@ LOUD = 6.0  # logit of a frame that stands out
 class LoudnessNetwork(nn.Module):
     """Calls loud frames and bright mouths forged: shift-equivariant, one exact proposal a run of frames.
 
-    ``calls`` keeps the masks of every window; the lag is always three frames.
+    ``calls`` keeps the masks of every window. The lag is always three frames, and how well a mouth goes with
+    the sound there is a function of its brightness (T,): ``agreement``, 0.6 unless a test sets another.
     """
 
     inputs = {"audio": ("log_mel",), "visual": ("mouth96_box",)}
@@ -32,6 +33,7 @@ class LoudnessNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[dict] = []
+        self.agreement = lambda brightness: torch.full_like(brightness, 0.6)
 
     def forward(self, *, audio=None, audio_mask=None, visual=None, visual_mask=None):
         mask = audio_mask if visual_mask is None else visual_mask
@@ -47,9 +49,13 @@ class LoudnessNetwork(nn.Module):
                 loud[0] = (level > real.max() - 1.3) & audio_mask[0]
         if visual is not None:
             loud[1] = (visual[0][0].mean(dim=(1, 2)) > 1.0) & visual_mask[0]
-        return self._outputs(loud, mask, both=audio is not None and visual is not None)
+        evidence = None
+        if audio is not None and visual is not None:
+            evidence = torch.zeros(1, 31, n_frames)
+            evidence[0, 15 + 3] = self.agreement(visual[0][0].mean(dim=(1, 2))) * visual_mask[0]
+        return self._outputs(loud, mask, evidence)
 
-    def _outputs(self, loud, mask, *, both):
+    def _outputs(self, loud, mask, evidence):
         n_frames = mask.shape[1]
         scores, distances = torch.full((1, n_frames), -9.0), torch.ones(1, 2, n_frames)
         modality = torch.full((1, 2, n_frames), -3.0)
@@ -67,8 +73,9 @@ class LoudnessNetwork(nn.Module):
             inside_logits=inside,
             boundary_logits=torch.full((1, 2, n_frames), -5.0),
             recording_logit=torch.tensor([LOUD if loud.any() else -LOUD]),
-            discrepancy=torch.full((1, n_frames), 0.25) if both else None,
-            lag_weights=torch.eye(31)[None, 15 + 3] if both else None,
+            discrepancy=torch.full((1, n_frames), 0.25) if evidence is not None else None,
+            lag_weights=torch.eye(31)[None, 15 + 3] if evidence is not None else None,
+            lag_evidence=evidence,
         )
 
     def proposals(self, outputs):
@@ -87,12 +94,16 @@ def runs(flags):
 
 @dataclass
 class MadeMedia:
-    """Sound (C, n) at 16 kHz and brightness of the mouth for each grid frame (NaN: no face)."""
+    """Sound (C, n) at 16 kHz and brightness of the mouth for each grid frame (NaN: no face).
+
+    ``others`` are further faces by id: their brightness, as long as ``mouth``.
+    """
 
     samples: np.ndarray | None = None
     mouth: np.ndarray | None = None
     present: np.ndarray | None = None
     face: np.ndarray | None = None
+    others: dict[int, np.ndarray] = field(default_factory=dict)
     box: tuple[float, float, float, float] = (100.0, 50.0, 200.0, 200.0)
     block_s: float = 1.0
     warnings: tuple = ()
@@ -130,14 +141,16 @@ class MadeMedia:
         n = len(brightness)
         ids = np.zeros(n, int) if self.face is None else self.face[start : start + n]
         faces = []
-        for identity in np.unique(ids):
-            present = ~np.isnan(brightness) & (ids == identity)
+        shown = {int(identity): np.where(ids == identity, brightness, np.nan) for identity in np.unique(ids)}
+        shown |= {identity: values[start : start + n] for identity, values in self.others.items()}
+        for identity, brightness in sorted(shown.items()):
+            present = ~np.isnan(brightness)
             # A checkerboard that changes keeps the face from being static.
             flicker = (np.arange(start, start + n) % 2 * 4)[:, None, None]
             gray = np.nan_to_num(brightness)[:, None, None] + flicker + np.zeros((n, 96, 96))
             crops = np.where(present[:, None, None], gray, 0).astype(np.uint8)
             boxes = np.where(present[:, None], np.array(self.box), np.nan).astype(np.float32)
-            faces.append(FaceFrames(int(identity), boxes, present, {"mouth96_box": crops}))
+            faces.append(FaceFrames(identity, boxes, present, {"mouth96_box": crops}))
         return VideoBlock(start, np.arange(start, start + n), tuple(faces), np.zeros(n, bool))
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from avloc.features.quality import channel_relations
 from avloc.media.decode import FaceFrames, VideoBlock
-from avloc.pipelines.measures import ChannelMeasures, FaceMeasures, RunningRelations
+from avloc.pipelines.measures import ChannelMeasures, FaceMeasures, FaceRows, RunningRelations
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -61,17 +61,32 @@ def test_gaps_of_a_few_frames_do_not_break_a_span_but_a_new_face_does():
     kept = np.ones(100, bool)
     kept[20:25] = False  # bridged
     kept[40:46] = False  # not bridged
-    face = np.where(np.arange(100) < 80, 0, 1)
-    faces.push_new(10, face, np.full(100, 9e9), kept, mouth)
+    first = np.arange(100) < 80
+    rows = [
+        FaceRows(n, np.where(shown, 9e9, 0.0), kept & shown, mouth) for n, shown in enumerate((first, ~first))
+    ]
+    faces.push_new(10, rows)
     assert faces.runs == [(0, 10, 50), (0, 56, 90), (1, 90, 110)]
-    assert faces.usable_frames == 89 and faces.static_frames == 0
+    assert faces.usable_frames == 89 and faces.static_frames == faces.several_frames == 0
+
+
+def test_frames_with_two_faces_count_once():
+    faces = FaceMeasures((640, 360))
+    still, moving = np.full((50, 96, 96), 80, np.uint8), np.zeros((50, 96, 96), np.uint8)
+    moving[::2] = 90
+    whole, half, large = np.ones(50, bool), np.arange(50) < 25, np.full(50, 1e5)
+    tiny = FaceRows(2, np.full(50, 9.0), ~whole, moving)
+    faces.push_new(0, [FaceRows(0, large, whole, still), FaceRows(1, large, half, moving), tiny])
+    assert (faces.usable_frames, faces.several_frames, faces.small_frames) == (50, 25, 0)
+    assert faces.static_frames == 25  # where only the one that stands still is left
+    faces.push_new(50, [tiny])
+    assert (faces.usable_frames, faces.small_frames) == (50, 50)
 
 
 def test_a_picture_that_stands_still_is_counted_as_static():
     faces = FaceMeasures(None)
-    faces.push_new(
-        0, np.zeros(50, int), np.full(50, 9e9), np.ones(50, bool), np.full((50, 96, 96), 80, np.uint8)
-    )
+    still = np.full((50, 96, 96), 80, np.uint8)
+    faces.push_new(0, [FaceRows(0, np.full(50, 9e9), np.ones(50, bool), still)])
     assert faces.static_frames == 49
 
 
@@ -79,8 +94,10 @@ def test_small_and_short_tracks_are_not_usable():
     faces = FaceMeasures((640, 360))
     faces.push_block(block(0, 0, (0, 0, 100, 100), [True] * 30))
     faces.push_block(block(30, 1, (0, 0, 100, 100), [True] * 20))
-    ids = np.repeat([0, 1], [30, 20])
-    large, small = np.full(50, 100.0 * 100.0), np.full(50, 80.0 * 80.0)
-    assert faces.usable(ids, large, ended=True).tolist() == [True] * 30 + [False] * 20
-    assert faces.usable(ids, large, ended=False).all()  # the second may yet become long enough
-    assert not faces.usable(ids, small, ended=False).any()  # 2.8 % of the frame
+    first, second = np.repeat([1.0, 0.0], [30, 20]), np.repeat([0.0, 1.0], [30, 20])
+    large, small = 100.0 * 100.0, 80.0 * 80.0
+    assert faces.usable(0, large * first, ended=True).tolist() == [True] * 30 + [False] * 20
+    assert not faces.usable(1, large * second, ended=True).any()
+    assert faces.usable(1, large * second, ended=False).any()  # it may yet become long enough
+    assert not faces.usable(1, np.zeros(50), ended=False).any()
+    assert not faces.usable(0, small * first, ended=False).any()  # 2.8 % of the frame

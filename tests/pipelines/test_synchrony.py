@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from avloc.pipelines.synchrony import measure_offset
+from avloc.pipelines.synchrony import Agreement, measure_agreement, measure_offset
 
 
 def weights(**at: float) -> np.ndarray:
@@ -29,3 +29,24 @@ def test_spread_or_missing_evidence_gives_none():
     assert measure_offset([weights(lag_10=0.4, lag_m5=0.4)]) is None
     assert measure_offset([weights(lag_10=0.6)]) is None  # as where the true lag lies beyond all of them
     assert measure_offset([weights(lag_10=0.9), weights(lag_m5=0.9)]) is None  # the windows disagree
+
+
+def test_agreement_is_the_best_lag_against_the_far_ones():
+    band = np.full((31, 80), 0.1, np.float32)
+    band[20] = np.where(np.arange(80) < 40, 0.9, 0.5)
+    found = measure_agreement(band, np.ones(80, bool))
+    assert (
+        found.peak == pytest.approx(0.7) and found.confidence == pytest.approx(0.6) and found.n_frames == 80
+    )
+    assert measure_agreement(band, np.arange(80) < 40).peak == pytest.approx(0.9)
+
+
+def test_neighbours_of_the_best_lag_do_not_lower_the_confidence():
+    band = np.zeros((31, 10))
+    band[12:19] = 0.5
+    assert measure_agreement(band, np.ones(10, bool)).confidence == pytest.approx(0.5)
+
+
+def test_nothing_compared_is_no_agreement():
+    assert measure_agreement(None, np.ones(3, bool)) == Agreement()
+    assert measure_agreement(np.ones((31, 3)), np.zeros(3, bool)) == Agreement(0.0, 0.0, 0)

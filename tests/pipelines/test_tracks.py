@@ -1,10 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from avloc.media.whole import read_audio
-from avloc.pipelines.tracks import SLACK_FRAMES, StreamBuffer, Tracks
+from avloc.pipelines.tracks import SLACK_FRAMES, Tracks
 from avloc.pipelines.windows import plan_windows
 from avloc.structures import Reason
 
@@ -34,12 +32,11 @@ def test_windows_are_those_of_the_plan_and_hold_the_samples(make_media, make_noi
     _, windows = run(make_media(samples))
     assert [w.window for w in windows] == list(plan_windows(1508))
     for cut in windows:
-        (view,) = cut.views
         first = cut.window.start * 640
         given = np.zeros(cut.window.n_frames * 640, np.float32)
         real = samples[0, first : cut.window.end * 640]
         given[: len(real)] = real
-        np.testing.assert_array_equal(view.waveform, given)
+        np.testing.assert_array_equal(cut.waveforms[0], given)
 
 
 @pytest.mark.parametrize("block_s", [0.04, 0.44, 1.0, 70.0])
@@ -54,12 +51,12 @@ def test_blocks_of_any_length_give_the_same_windows(make_media, make_noise, bloc
     tracks, windows = run(media)
     assert [w.window for w in windows] == [w.window for w in expected]
     for cut, reference in zip(windows, expected, strict=True):
-        np.testing.assert_array_equal(cut.face, reference.face)
-        for view, other in zip(cut.views, reference.views, strict=True):
-            np.testing.assert_array_equal(view.waveform, other.waveform)
-            np.testing.assert_array_equal(view.heard, other.heard)
-            np.testing.assert_array_equal(view.seen, other.seen)
-            np.testing.assert_array_equal(view.mouth, other.mouth)
+        assert cut.waveforms.keys() == reference.waveforms.keys() == {None}
+        np.testing.assert_array_equal(cut.waveforms[None], reference.waveforms[None])
+        np.testing.assert_array_equal(cut.heard, reference.heard)
+        for picture, other in zip(cut.pictures, reference.pictures, strict=True):
+            np.testing.assert_array_equal(picture.face, other.face)
+            np.testing.assert_array_equal(picture.mouth, other.mouth)
     assert tracks.faces.usable_frames == expected_tracks.faces.usable_frames
     assert tracks.face_spans(64.0) == expected_tracks.face_spans(64.0)
     assert tracks.speech(None, 64.0) == expected_tracks.speech(None, 64.0)
@@ -74,7 +71,7 @@ def test_memory_does_not_grow_with_the_recording(make_media, make_noise):
 def test_a_stream_that_ends_early_does_not_hold_the_other_back(make_media, make_noise):
     held, windows = run_and_watch(make_media(make_noise(5.0), np.full(5000, 90.0)))
     assert max(held) <= FRAMES_OF_TWO_WINDOWS + SLACK_FRAMES
-    assert [cut.views[0].waveform is not None for cut in windows] == [True] + [False] * 13
+    assert [bool(cut.waveforms) for cut in windows] == [True] + [False] * 13
 
 
 def test_a_stream_that_runs_a_little_behind_is_not_lost(make_media, make_noise):
@@ -86,7 +83,7 @@ def test_a_stream_that_runs_a_little_behind_is_not_lost(make_media, make_noise):
     )
     _, windows = run(media, late)
     for cut in windows:
-        assert cut.views[0].heard.all() and cut.views[0].seen.all()
+        assert cut.heard.all() and cut.pictures[0].seen.all()
 
 
 def one_after_the_other(media, *, sound_first):
@@ -119,33 +116,21 @@ def test_pictures_that_come_after_their_windows_are_there_but_not_analysed(make_
     tracks, windows = run(media, one_after_the_other(media, sound_first=True))
     assert tracks.mix.coverage == 1.0 and tracks.n_video_frames == 5000
     assert tracks.faces.usable_frames < 2000
-    assert sum(cut.views[0].mouth is not None for cut in windows) < len(windows) / 2
+    assert sum(bool(cut.pictures) for cut in windows) < len(windows) / 2
 
 
 def test_a_frame_of_sound_counts_from_half_of_its_samples_on(make_media, make_noise):
     present = np.ones(32000, bool)
     present[: 640 * 3 + 321] = False
     _, (cut,) = run(make_media(make_noise(2.0), present=present))
-    assert not cut.views[0].heard[:4].any() and cut.views[0].heard[4:].all()
-
-
-def test_of_two_faces_the_larger_is_taken(make_media):
-    media = make_media(mouth=np.full(100, 90.0))
-    blocks = []
-    for block in media.blocks():
-        (first,) = block.faces
-        crops = {"mouth96_box": np.full_like(first.crops["mouth96_box"], 200)}
-        second = replace(first, face=7, boxes=first.boxes * 1.2, crops=crops)
-        blocks.append(replace(block, faces=(first, second)))
-    _, (cut,) = run(media, blocks)
-    assert set(cut.face.tolist()) == {7} and (cut.views[0].mouth == 200).all()
+    assert not cut.heard[:4].any() and cut.heard[4:].all()
 
 
 def test_a_face_for_less_than_a_second_is_not_used(make_media, make_noise):
     mouth = np.full(200, np.nan)
     mouth[50:70] = 90.0
     tracks, (cut,) = run(make_media(make_noise(8.0), mouth))
-    assert cut.views[0].mouth is None and tracks.faces.usable_frames == 0
+    assert cut.pictures == () and tracks.faces.usable_frames == 0
 
 
 def test_speech_of_a_channel_that_is_analysed_late_keeps_its_time(make_media, shared_media):
@@ -158,13 +143,3 @@ def test_speech_of_a_channel_that_is_analysed_late_keeps_its_time(make_media, sh
     assert early.duration > 1.0 and late.duration == pytest.approx(early.duration, abs=0.3)
     # Speech that begins with the first sample is noticed some hops of 0.032 s later than after a pause.
     assert late.segments[0].start - early.segments[0].start == pytest.approx(50.0, abs=0.2)
-
-
-def test_a_buffer_gives_zeros_where_nothing_was_added():
-    buffer = StreamBuffer()
-    assert buffer.take(0, 3) is None
-    buffer.append(2, np.array([5, 6]))
-    buffer.append(7, np.array([8]))
-    assert buffer.take(1, 9).tolist() == [0, 5, 6, 0, 0, 0, 8, 0] and buffer.end == 8
-    buffer.drop_before(4)
-    assert buffer.take(1, 9).tolist() == [0, 0, 0, 0, 0, 0, 8, 0] and buffer.n_held == 1

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from avloc.media.decode import FaceFrames, VideoBlock
+from avloc.pipelines.measures import FaceMeasures, FaceRows
+from avloc.pipelines.pictures import Picture, Pictures, merge_rows, select_faces
+from avloc.pipelines.windows import plan_windows
+
+N = 60
+
+
+def rows(face, first, last, gray=None):
+    kept = np.zeros(N, bool)
+    kept[first:last] = True
+    return FaceRows(face, np.where(kept, 1e4, 0.0), kept, np.full((N, 96, 96), gray or 10 + face, np.uint8))
+
+
+def shown(picture):
+    return {int(f): np.flatnonzero(picture.face == f)[[0, -1]].tolist() for f in set(picture.face) if f >= 0}
+
+
+def test_faces_that_follow_each_other_share_a_picture():
+    (picture,) = merge_rows([rows(7, 30, 60), rows(3, 0, 25)])
+    assert shown(picture) == {3: [0, 24], 7: [30, 59]}
+    assert picture.seen.sum() == 55 and (picture.mouth[25:30] == 0).all()
+    assert (picture.mouth[:25] == 13).all() and (picture.mouth[30:] == 17).all()
+
+
+def test_faces_that_show_at_once_have_a_picture_each():
+    pictures = merge_rows([rows(0, 0, 40), rows(1, 20, 60), rows(2, 45, 60)])
+    assert [shown(picture) for picture in pictures] == [{0: [0, 39], 2: [45, 59]}, {1: [20, 59]}]
+
+
+def test_less_than_half_a_second_of_faces_is_no_picture():
+    assert merge_rows([rows(0, 0, 11)]) == () and len(merge_rows([rows(0, 0, 12)])) == 1
+    assert merge_rows([]) == ()
+
+
+def test_chosen_frames_of_several_pictures_make_one():
+    pictures = merge_rows([rows(0, 0, 60), rows(1, 0, 60)])
+    face = np.repeat([0, 1, -1], 20)
+    together = select_faces(pictures, face >= 0, face)
+    np.testing.assert_array_equal(together.face, face)
+    assert (together.mouth[:20] == 10).all() and (together.mouth[20:40] == 11).all()
+    assert (together.mouth[40:] == 0).all()
+    assert select_faces(pictures, np.arange(N) < 11, face) is None
+
+
+def block(start, *faces):
+    n = 25
+    found = [
+        FaceFrames(
+            face,
+            np.where(present[:, None], np.float32([0, 0, side, side]), np.float32(np.nan)),
+            present,
+            {"mouth96_box": np.full((n, 96, 96), gray, np.uint8)},
+        )
+        for face, side, gray, present in faces
+    ]
+    return VideoBlock(start, np.arange(start, start + n), tuple(found), np.zeros(n, bool))
+
+
+def test_windows_hold_every_face_that_lasts_and_is_large_enough():
+    pictures = Pictures(FaceMeasures((640, 360)))
+    always, never = np.ones(25, bool), np.zeros(25, bool)
+    for start in range(0, 1000, 25):
+        early = always if start < 500 else never
+        pictures.push(block(start, (0, 100, 50, always), (1, 200, 60, early), (2, 20, 70, always)))
+    first, second = plan_windows(1000)
+    found = pictures.take(first, ended=False)
+    assert [shown(picture) for picture in found] == [{0: [0, 639]}, {1: [0, 499]}]
+    assert (found[1].mouth[:500] == 60).all()
+    pictures.drop_before(360)
+    assert pictures.n_held == 650  # whole blocks
+    found = pictures.take(second, ended=True)
+    assert [shown(picture) for picture in found] == [{0: [0, 639]}, {1: [0, 139]}]
+
+
+def test_a_face_is_forgotten_after_its_last_window():
+    pictures = Pictures(FaceMeasures(None))
+    for start in range(0, 100, 25):
+        pictures.push(block(start, (start, 100, 50, np.ones(25, bool))))
+    pictures.drop_before(75)
+    assert pictures.n_held == 25
+    pictures.drop_before(100)
+    assert pictures.n_held == 0
+
+
+@pytest.mark.parametrize("face", [None, np.zeros(N, int)])
+def test_a_selection_of_nothing_is_none(face):
+    picture = Picture(np.zeros((N, 96, 96), np.uint8), np.full(N, -1))
+    assert select_faces([picture], np.ones(N, bool), face) is None
