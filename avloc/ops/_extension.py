@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "avloc"
 
-# The same schemas stand in csrc/ops_cpu.cpp.
+# The same schemas stand in csrc/ops_cpu.
 SCHEMAS = {
     "segment_nms": "(Tensor segments, Tensor scores, float iou_threshold, *, Tensor? splits) -> Tensor",
     "soft_segment_nms": (

@@ -2,7 +2,7 @@
 //
 // Every function works on the rows [first, last) of its input (recordings, lags, batch rows) and touches the
 // outputs of those rows alone, so that the caller may run ranges in parallel. Arrays are contiguous;
-// arguments are checked by the caller (ops_cpu.cpp). The definitions are those of avloc/ops/reference.py.
+// arguments are checked by the caller (csrc/ops_cpu). The definitions are those of avloc/ops/reference.py.
 #pragma once
 
 #include <stdint.h>
