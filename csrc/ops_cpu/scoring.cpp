@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -84,6 +85,60 @@ Tensor score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments
   return torch::stable::to(out, frame_scores.scalar_type());
 }
 
+struct Pairs {
+  Tensor a; // (N, 2)
+  Tensor b; // (M, 2)
+};
+
+Pairs pairs_of(const Tensor& a, const Tensor& b) {
+  check_segments_shape(a, "a");
+  check_segments_shape(b, "b");
+  check(a.scalar_type() == b.scalar_type(), "b must have the dtype of a, got two dtypes");
+  const Pairs pairs{as_double(a, "a"), as_double(b, "b")};
+  check_segments(doubles(pairs.a), pairs.a.size(0), "a");
+  check_segments(doubles(pairs.b), pairs.b.size(0), "b");
+  return pairs;
+}
+
+// Rows of `a` for one thread: enough pairs to be worth a thread.
+int64_t rows_at_once(int64_t m) {
+  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, m));
+}
+
+Tensor segment_iou(Tensor a, Tensor b) {
+  const Pairs pairs = pairs_of(a, b);
+  const int64_t n = a.size(0), m = b.size(0);
+  Tensor out = empty({n, m}, a.scalar_type());
+  const auto run = [&](auto kernel, auto zero) {
+    auto* to = static_cast<decltype(zero)*>(out.mutable_data_ptr());
+    torch::stable::parallel_for(0, n, rows_at_once(m), [&](int64_t first, int64_t last) {
+      kernel(doubles(pairs.a), doubles(pairs.b), m, first, last, to);
+    });
+  };
+  a.scalar_type() == ScalarType::Float ? run(avloc_segment_iou_f32, 0.0F) : run(avloc_segment_iou_f64, 0.0);
+  return out;
+}
+
+Tensor segment_iou_backward(Tensor grad, Tensor a, Tensor b) {
+  const Pairs pairs = pairs_of(a, b);
+  const int64_t n = a.size(0), m = b.size(0);
+  check(
+      grad.dim() == 2 && grad.size(0) == n && grad.size(1) == m && grad.scalar_type() == a.scalar_type() &&
+          grad.is_cpu(),
+      "grad must have shape (N, M) and the dtype of a, got ", shape_of(grad));
+  const Tensor weights = torch::stable::contiguous(grad);
+  const Tensor out = empty({n, 2}, ScalarType::Double);
+  const auto run = [&](auto kernel, auto zero) {
+    const auto* from = static_cast<const decltype(zero)*>(weights.const_data_ptr());
+    torch::stable::parallel_for(0, n, rows_at_once(m), [&](int64_t first, int64_t last) {
+      kernel(from, doubles(pairs.a), doubles(pairs.b), m, first, last, mutable_doubles(out));
+    });
+  };
+  a.scalar_type() == ScalarType::Float ? run(avloc_segment_iou_backward_f32, 0.0F)
+                                       : run(avloc_segment_iou_backward_f64, 0.0);
+  return torch::stable::to(out, a.scalar_type());
+}
+
 } // namespace
 } // namespace avloc
 
@@ -91,9 +146,13 @@ Tensor score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments
 STABLE_TORCH_LIBRARY_FRAGMENT(avloc, m) {
   m.def("score_segments(Tensor frame_scores, Tensor segments) -> Tensor");
   m.def("score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments) -> Tensor");
+  m.def("segment_iou(Tensor a, Tensor b) -> Tensor");
+  m.def("segment_iou_backward(Tensor grad, Tensor a, Tensor b) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(avloc, CPU, m) {
   m.impl("score_segments", TORCH_BOX(&avloc::score_segments));
   m.impl("score_segments_backward", TORCH_BOX(&avloc::score_segments_backward));
+  m.impl("segment_iou", TORCH_BOX(&avloc::segment_iou));
+  m.impl("segment_iou_backward", TORCH_BOX(&avloc::segment_iou_backward));
 }
