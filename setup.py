@@ -17,7 +17,8 @@ def compiled() -> dict:
     # Imported here: a build without the extension needs no torch.
     from torch.utils.cpp_extension import BuildExtension, CppExtension
 
-    sources = ["csrc/ops_cpu.cpp", *sorted(path.as_posix() for path in Path("csrc/cpu").glob("*.cpp"))]
+    # csrc/ops_cpu binds the kernels of csrc/cpu.
+    sources = sorted(path.as_posix() for path in Path("csrc").glob("*cpu/*.cpp"))
     headers = sorted(path.as_posix() for path in Path("csrc").rglob("*.h"))
     flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-ffp-contract=off", "-g0"]
     extension = CppExtension(

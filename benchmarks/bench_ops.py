@@ -28,6 +28,7 @@ SOFT = {"method": "gaussian", "sigma": 0.5, "iou_threshold": 0.3, "min_score": 0
 UNUSED = {"iou_at_0s": 0.0, "iou_at_1s": 0.0, "splits": None}  # the reference has no defaults
 MAX_LAG_FRAMES = 15
 CHANNELS = 64
+OTHERS = 100  # segments that every one is compared with
 # Rows of the table: name, the compiled call, the reference, and up to which size the reference runs.
 Case = tuple[str, Callable[[], object], Callable[[], object], int]
 
@@ -39,14 +40,9 @@ def random_segments(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]
     return torch.stack([starts, starts + lengths], dim=1), torch.rand(n, generator=generator)
 
 
-def cases(n: int, generator: torch.Generator) -> list[Case]:
-    """Return every operation at size n: segments for the first three, frames for the correlation."""
-    segments, scores = random_segments(n, generator)
-    frame_scores = torch.rand(1, max(1, n), generator=generator)
-    spans = torch.cat([torch.zeros(n, 1), segments * 25], dim=1).clamp(max=n)
-    audio, visual = torch.randn(2, 1, CHANNELS, n, generator=generator).unbind()
-    grad = torch.randn(1, 2 * MAX_LAG_FRAMES + 1, n, generator=generator)
-    backward = torch.ops.avloc.band_correlation_backward
+def suppression_cases(segments: Tensor, scores: Tensor) -> list[Case]:
+    """Suppress hard and soft, and vote for what a soft suppression kept."""
+    kept, _ = ops.soft_segment_nms(segments, scores, **SOFT)
     return [
         (
             "segment_nms",
@@ -67,11 +63,49 @@ def cases(n: int, generator: torch.Generator) -> list[Case]:
             1_000,
         ),
         (
+            "vote_segments, 100 kept",
+            lambda: ops.vote_segments(kept, segments, scores, iou_threshold=0.5),
+            lambda: reference.vote_segments(kept, segments, scores, iou_threshold=0.5, splits=None),
+            10_000,
+        ),
+    ]
+
+
+def scoring_cases(segments: Tensor, n: int, generator: torch.Generator) -> list[Case]:
+    """Rescore over n frames, and compare with the first segments, forward and backward."""
+    frame_scores = torch.rand(1, max(1, n), generator=generator)
+    spans = torch.cat([torch.zeros(n, 1), segments * 25], dim=1).clamp(max=n)
+    others = segments[:OTHERS]
+    grad = torch.randn(n, len(others), generator=generator)
+    backward = torch.ops.avloc.segment_iou_backward
+    return [
+        (
             "score_segments",
             lambda: ops.score_segments(frame_scores, spans),
             lambda: reference.score_segments(frame_scores, spans),
             1_000,
         ),
+        (
+            f"segment_iou, {OTHERS} others",
+            lambda: ops.segment_iou(segments, others),
+            lambda: reference.segment_iou(segments, others),
+            10_000,
+        ),
+        (
+            f"segment_iou_backward, {OTHERS} others",
+            lambda: backward(grad, segments, others),
+            lambda: reference.segment_iou_backward(grad, segments, others),
+            10_000,
+        ),
+    ]
+
+
+def correlation_cases(n: int, generator: torch.Generator) -> list[Case]:
+    """Correlate n frames, and take the gradients of that."""
+    audio, visual = torch.randn(2, 1, CHANNELS, n, generator=generator).unbind()
+    grad = torch.randn(1, 2 * MAX_LAG_FRAMES + 1, n, generator=generator)
+    backward = torch.ops.avloc.band_correlation_backward
+    return [
         (
             "band_correlation",
             lambda: ops.band_correlation(audio, visual, MAX_LAG_FRAMES),
@@ -84,6 +118,16 @@ def cases(n: int, generator: torch.Generator) -> list[Case]:
             lambda: reference.band_correlation_backward(grad, audio, visual, MAX_LAG_FRAMES),
             10_000,
         ),
+    ]
+
+
+def cases(n: int, generator: torch.Generator) -> list[Case]:
+    """Return every operation at size n: n segments, or n frames."""
+    segments, scores = random_segments(n, generator)
+    return [
+        *suppression_cases(segments, scores),
+        *scoring_cases(segments, n, generator),
+        *correlation_cases(n, generator),
     ]
 
 

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "avloc"
 
-# The same schemas stand in csrc/ops_cpu.cpp.
+# The same schemas stand in csrc/ops_cpu.
 SCHEMAS = {
     "segment_nms": "(Tensor segments, Tensor scores, float iou_threshold, *, Tensor? splits) -> Tensor",
     "soft_segment_nms": (
@@ -26,8 +26,13 @@ SCHEMAS = {
         "float iou_at_0s, float iou_at_1s, float min_score, int? max_segments, Tensor? splits) "
         "-> (Tensor, Tensor)"
     ),
+    "vote_segments": (
+        "(Tensor kept, Tensor segments, Tensor scores, *, float iou_threshold, Tensor? splits) -> Tensor"
+    ),
     "score_segments": "(Tensor frame_scores, Tensor segments) -> Tensor",
     "score_segments_backward": "(Tensor grad, Tensor frame_scores, Tensor segments) -> Tensor",
+    "segment_iou": "(Tensor a, Tensor b) -> Tensor",
+    "segment_iou_backward": "(Tensor grad, Tensor a, Tensor b) -> Tensor",
     "band_correlation": "(Tensor audio, Tensor visual, int max_lag) -> Tensor",
     "band_correlation_backward": (
         "(Tensor grad, Tensor audio, Tensor visual, int max_lag) -> (Tensor, Tensor)"

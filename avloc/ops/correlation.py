@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from avloc.ops._extension import NAMESPACE
+from avloc.ops.arguments import REAL
 
 
 def band_correlation(audio: Tensor, visual: Tensor, max_lag: int) -> Tensor:
@@ -42,7 +43,7 @@ def band_correlation(audio: Tensor, visual: Tensor, max_lag: int) -> Tensor:
     if audio.ndim != 3 or audio.shape != visual.shape or audio.shape[1] < 1:
         shapes = f"{tuple(audio.shape)} and {tuple(visual.shape)}"
         raise ValueError(f"audio and visual must have the same shape (B, C, T) with C > 0, got {shapes}")
-    if audio.dtype not in (torch.float32, torch.float64) or audio.dtype != visual.dtype:
+    if audio.dtype not in REAL or audio.dtype != visual.dtype:
         dtypes = f"{audio.dtype} and {visual.dtype}"
         raise ValueError(f"audio and visual must both be float32 or both be float64, got {dtypes}")
     if max_lag < 0:

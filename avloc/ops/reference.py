@@ -28,12 +28,16 @@ def _check(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def _check_times(starts: Tensor, ends: Tensor) -> None:
+def _check_times(starts: Tensor, ends: Tensor, name: str = "segments") -> None:
     wrong = ~(starts.isfinite() & ends.isfinite() & (starts <= ends))
     if wrong.any():
         row = int(wrong.nonzero()[0])
         span = f"[{float(starts[row]):g}, {float(ends[row]):g}]"
-        raise ValueError(f"segments must be finite with start <= end, got {span} at row {row}")
+        raise ValueError(f"{name} must be finite with start <= end, got {span} at row {row}")
+
+
+def _check_scores(scores: list[float]) -> None:
+    _check(all(math.isfinite(v) and v >= 0 for v in scores), "scores must be finite and at least 0")
 
 
 def _recordings(n: int, splits: Tensor | None) -> Iterator[range]:
@@ -44,11 +48,15 @@ def _recordings(n: int, splits: Tensor | None) -> Iterator[range]:
     return (range(rows[r], rows[r + 1]) for r in range(len(rows) - 1))
 
 
-def _iou(one: Tensor, others: Tensor) -> list[float]:
-    """IoU of one segment (2,) with each of (N, 2), both float64."""
-    shared = (torch.minimum(one[1], others[:, 1]) - torch.maximum(one[0], others[:, 0])).clamp(min=0)
-    union = (one[1] - one[0]) + (others[:, 1] - others[:, 0]) - shared
-    return torch.where(union > 0, shared / union, 0.0).tolist()
+def _overlap_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each of (N, 2) with each of (M, 2), both float64: (N, M) s; the overlap is negative between two."""
+    overlap = torch.minimum(a[:, None, 1], b[:, 1]) - torch.maximum(a[:, None, 0], b[:, 0])
+    return overlap, (a[:, None, 1] - a[:, None, 0]) + (b[:, 1] - b[:, 0]) - overlap.clamp(min=0)
+
+
+def _iou(a: Tensor, b: Tensor) -> Tensor:
+    overlap, union = _overlap_and_union(a, b)
+    return torch.where(union > 0, overlap.clamp(min=0) / union, 0.0)
 
 
 def segment_nms(segments: Tensor, scores: Tensor, iou_threshold: float, *, splits: Tensor | None) -> Tensor:
@@ -62,7 +70,7 @@ def segment_nms(segments: Tensor, scores: Tensor, iou_threshold: float, *, split
         while left:
             pick = left.pop(0)
             kept.append(pick)
-            overlaps = _iou(times[pick], times[left])
+            overlaps = _iou(times[[pick]], times[left])[0].tolist()
             left = [i for i, iou in zip(left, overlaps, strict=True) if not iou >= iou_threshold]
     return torch.tensor(kept, dtype=torch.int64, device=segments.device)
 
@@ -99,7 +107,7 @@ def soft_segment_nms(
     """
     times, values = segments.double(), scores.double().tolist()
     _check_times(times[:, 0], times[:, 1])
-    _check(all(math.isfinite(v) and v >= 0 for v in values), "scores must be finite and at least 0")
+    _check_scores(values)
     kept: list[int] = []
     decayed: list[float] = []
     for recording in _recordings(len(values), splits):
@@ -116,11 +124,37 @@ def soft_segment_nms(
             least = iou_threshold
             if method == "adaptive":
                 least = iou_at_0s + (iou_at_1s - iou_at_0s) * float(times[pick, 1] - times[pick, 0])
-            decays = _decays(_iou(times[pick], times[left]), method, sigma, least)
+            overlaps = _iou(times[[pick]], times[left])[0].tolist()
+            decays = _decays(overlaps, method, sigma, least)
             for i, decay in zip(left, decays, strict=True):
                 values[i] *= decay
     indices = torch.tensor(kept, dtype=torch.int64, device=segments.device)
     return indices, torch.tensor(decayed, dtype=torch.float64).to(scores)
+
+
+def vote_segments(
+    kept: Tensor, segments: Tensor, scores: Tensor, *, iou_threshold: float, splits: Tensor | None
+) -> Tensor:
+    """Mean of the segments of its recording whose IoU with the kept one is >= threshold, the kept one too.
+
+    The weights are ``score * IoU``. A segment that no weight above zero votes for stays as it is: its own
+    score is zero, or its length.
+    """
+    times, values = segments.double(), scores.double()
+    _check_times(times[:, 0], times[:, 1])
+    _check_scores(values.tolist())
+    n = len(values)
+    _check(bool(((kept >= 0) & (kept < n)).all()), f"kept must hold rows of segments in [0, {n})")
+    voted = times[kept]  # (n, 2)
+    for recording in _recordings(n, splits):
+        mine = (kept >= recording.start) & (kept < recording.stop)
+        own = times[recording.start : recording.stop]
+        overlaps = _iou(voted[mine], own)
+        votes = overlaps * values[recording.start : recording.stop]
+        weights = torch.where(overlaps >= iou_threshold, votes, 0.0)
+        total = weights.sum(1, keepdim=True)
+        voted[mine] = torch.where(total > 0, (weights / total) @ own, voted[mine])
+    return voted.to(segments.dtype)
 
 
 def _coverage(starts: Tensor, ends: Tensor, n_frames: int) -> Tensor:
@@ -186,6 +220,38 @@ def score_segments_backward(grad: Tensor, frame_scores: Tensor, segments: Tensor
     per_segment = to_inside * inside + to_contrast * contrast + to_sharpness / 2 * steps  # (N, T)
     total = torch.zeros_like(frame_scores, dtype=torch.float64)
     return total.index_add_(0, rows, per_segment).to(frame_scores.dtype)
+
+
+def _pairs(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    for name, segments in (("a", a), ("b", b)):
+        _check_times(segments[:, 0], segments[:, 1], name)
+    return a.double(), b.double()
+
+
+def segment_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of each of ``a`` with each of ``b``; a union of zero gives 0."""
+    return _iou(*_pairs(a, b)).to(a.dtype)
+
+
+def _slope(x: Tensor) -> Tensor:
+    """Slope of ``max(x, 0)``; at the kink the mean of both sides."""
+    return (x.sign() + 1) / 2
+
+
+def segment_iou_backward(grad: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Gradient to ``a``; with the arguments exchanged and ``grad`` transposed it is that to ``b``.
+
+    IoU = I / U with U = L - I, L the sum of both lengths, so dIoU = ((1 + IoU) dI - IoU dL) / U. Where
+    boundaries coincide the gradient is the mean of those on either side, and where U is zero it is zero.
+    """
+    first, second = _pairs(a, b)
+    overlap, union = _overlap_and_union(first, second)
+    iou = _iou(first, second)
+    weight = torch.where(union > 0, grad.double() / union, 0.0)
+    to_intersection = (1 + iou) * _slope(overlap)
+    to_start = -weight * (to_intersection * _slope(first[:, None, 0] - second[:, 0]) - iou)
+    to_end = weight * (to_intersection * _slope(second[:, 1] - first[:, None, 1]) - iou)
+    return torch.stack([to_start.sum(1), to_end.sum(1)], dim=1).to(a.dtype)
 
 
 def _shifted(stream: Tensor, shift: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Suppression of overlapping segments, hard and soft, over one or many recordings."""
+"""Suppression of overlapping segments, hard, soft and by votes, over one or many recordings."""
 
 import math
 from collections.abc import Sequence
@@ -7,16 +7,13 @@ import torch
 from torch import Tensor
 
 from avloc.ops._extension import NAMESPACE
+from avloc.ops.arguments import check_segments
 
 METHODS = ("gaussian", "linear", "adaptive")
 
 
-def _check_segments(segments: Tensor, scores: Tensor) -> None:
-    real = (torch.float32, torch.float64)
-    if segments.ndim != 2 or segments.shape[1] != 2:
-        raise ValueError(f"segments must have shape (N, 2) in seconds, got {tuple(segments.shape)}")
-    if segments.dtype not in real:
-        raise ValueError(f"segments must be float32 or float64, got {segments.dtype}")
+def _check_proposals(segments: Tensor, scores: Tensor) -> None:
+    check_segments("segments", segments)
     if scores.ndim != 1 or scores.shape[0] != segments.shape[0]:
         raise ValueError(f"scores must have shape ({segments.shape[0]},), got {tuple(scores.shape)}")
     if scores.dtype != segments.dtype:
@@ -76,7 +73,7 @@ def segment_nms(
     >>> segment_nms(segments, torch.tensor([0.8, 0.9, 0.7]), 0.5)
     tensor([1, 2])
     """
-    _check_segments(segments, scores)
+    _check_proposals(segments, scores)
     _check_fraction("iou_threshold", iou_threshold)
     return torch.ops.avloc.segment_nms(segments, scores, iou_threshold, splits=_splits_tensor(splits))
 
@@ -150,7 +147,7 @@ def soft_segment_nms(
     >>> indices.tolist(), [round(x, 3) for x in decayed.tolist()]
     ([0, 2, 1], [0.9, 0.7, 0.485])
     """
-    _check_segments(segments, scores)
+    _check_proposals(segments, scores)
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
     if not 0 < sigma < float("inf"):
@@ -176,6 +173,67 @@ def soft_segment_nms(
     )
 
 
+def vote_segments(
+    kept: Tensor,
+    segments: Tensor,
+    scores: Tensor,
+    *,
+    iou_threshold: float,
+    splits: Tensor | Sequence[int] | None = None,
+) -> Tensor:
+    """Move the boundaries of kept segments to the mean of all that overlap them [1]_.
+
+    The new start is the mean of the starts of the segments whose IoU with the kept one is at least
+    ``iou_threshold``, weighted by ``score * IoU``; the new end likewise. The kept segment votes too. One that
+    has no vote of a weight above zero (its own score or length is zero) stays as it is. The arithmetic is
+    float64.
+
+    Parameters
+    ----------
+    kept : Tensor [shape=(n,), int64]
+        Rows of ``segments``, as a suppression returned them; any order.
+    segments : Tensor [shape=(N, 2), s, float32 or float64]
+        Start and end, ``start <= end``; what the suppression saw.
+    scores : Tensor [shape=(N,), 0.., dtype of ``segments``]
+        Finite scores before any decay.
+    iou_threshold : float [0..1]
+        IoU from which on a segment votes.
+    splits : Tensor or sequence of int [shape=(R + 1,), int64], optional
+        Recording r owns rows ``splits[r]:splits[r + 1]``, and they vote for it alone. All rows belong to one
+        recording without it.
+
+    Returns
+    -------
+    Tensor [shape=(n, 2), s, dtype of ``segments``]
+        In the order of ``kept``. No gradient.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or a value is not as described.
+
+    References
+    ----------
+    .. [1] Zhang et al., "ActionFormer: Localizing Moments of Actions with Transformers", ECCV 2022; its
+       published code.
+
+    Examples
+    --------
+    >>> segments = torch.tensor([[0.0, 4.0], [0.0, 2.0], [9.0, 10.0]])
+    >>> scores = torch.tensor([0.6, 0.4, 0.3])
+    >>> vote_segments(segment_nms(segments, scores, 0.5), segments, scores, iou_threshold=0.5)
+    tensor([[ 0.0000,  3.5000],
+            [ 9.0000, 10.0000]])
+    """
+    _check_proposals(segments, scores)
+    if kept.ndim != 1 or kept.dtype != torch.int64:
+        raise ValueError(f"kept must be int64 of shape (n,), got {kept.dtype} of shape {tuple(kept.shape)}")
+    _check_fraction("iou_threshold", iou_threshold)
+    return torch.ops.avloc.vote_segments(
+        kept, segments, scores, iou_threshold=iou_threshold, splits=_splits_tensor(splits)
+    )
+
+
 @torch.library.register_fake(f"{NAMESPACE}::segment_nms")
 def _(segments: Tensor, scores: Tensor, iou_threshold: float, *, splits: Tensor | None) -> Tensor:
     n_kept = torch.library.get_ctx().new_dynamic_size()
@@ -198,3 +256,10 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     n_kept = torch.library.get_ctx().new_dynamic_size()
     return segments.new_empty(n_kept, dtype=torch.int64), scores.new_empty(n_kept)
+
+
+@torch.library.register_fake(f"{NAMESPACE}::vote_segments")
+def _(
+    kept: Tensor, segments: Tensor, scores: Tensor, *, iou_threshold: float, splits: Tensor | None
+) -> Tensor:
+    return segments.new_empty(kept.shape[0], 2)

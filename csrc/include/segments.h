@@ -19,11 +19,39 @@ AVLOC_HOST_DEVICE inline double larger(double a, double b) {
   return a > b ? a : b;
 }
 
-// Intersection over union of two segments (start, end); a zero union gives 0.
+// How far two segments (start, end) overlap; negative where they are apart.
+AVLOC_HOST_DEVICE inline double overlap_of(const double* a, const double* b) {
+  return smaller(a[1], b[1]) - larger(a[0], b[0]);
+}
+
+AVLOC_HOST_DEVICE inline double union_of(const double* a, const double* b) {
+  return (a[1] - a[0]) + (b[1] - b[0]) - larger(overlap_of(a, b), 0.0);
+}
+
+// Intersection over union of two segments; a zero union gives 0.
 AVLOC_HOST_DEVICE inline double segment_iou(const double* a, const double* b) {
-  const double intersection = larger(smaller(a[1], b[1]) - larger(a[0], b[0]), 0.0);
-  const double together = (a[1] - a[0]) + (b[1] - b[0]) - intersection;
-  return together > 0.0 ? intersection / together : 0.0;
+  const double together = union_of(a, b);
+  return together > 0.0 ? larger(overlap_of(a, b), 0.0) / together : 0.0;
+}
+
+// Slope of max(x, 0); at the kink the mean of both sides.
+AVLOC_HOST_DEVICE inline double slope(double x) {
+  return x > 0.0 ? 1.0 : (x < 0.0 ? 0.0 : 0.5);
+}
+
+// Add `weight` times the gradient of segment_iou(a, b) to the start and the end of a.
+AVLOC_HOST_DEVICE inline void add_iou_gradient(
+    double weight, const double* a, const double* b, double* grad_a) {
+  const double together = union_of(a, b);
+  if (together <= 0.0) {
+    return;
+  }
+  const double overlap = overlap_of(a, b);
+  const double iou = larger(overlap, 0.0) / together;
+  // The intersection I and the lengths L enter as dIoU = ((1 + IoU) dI - IoU dL) / union.
+  const double to_intersection = (1.0 + iou) * slope(overlap);
+  grad_a[0] -= weight / together * (to_intersection * slope(a[0] - b[0]) - iou);
+  grad_a[1] += weight / together * (to_intersection * slope(b[1] - a[1]) - iou);
 }
 
 // A span of frames [start, end), fractions of frames count.

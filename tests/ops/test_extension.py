@@ -82,6 +82,10 @@ assert torch.autograd.gradcheck(lambda a, v: ops.band_correlation(a, v, 2), (aud
 frames = torch.rand(1, 20, dtype=torch.float64).requires_grad_()
 spans = torch.tensor([[0, 2.5, 9.0], [0, 0.0, 20.0]], dtype=torch.float64)
 assert torch.autograd.gradcheck(lambda f: ops.score_segments(f, spans), (frames,))
+a, b = torch.tensor([[[0.0, 2.0], [3.0, 4.0]], [[1.0, 2.5], [3.0, 5.0]]], dtype=torch.float64).unbind()
+assert torch.autograd.gradcheck(ops.segment_iou, (a.requires_grad_(), b.requires_grad_()))
+kept = ops.segment_nms(segments, scores, 0.5)
+assert ops.vote_segments(kept, segments, scores, iou_threshold=0.6).tolist() == [[0.0, 2.0], [5.0, 6.0]]
 from torch._subclasses.fake_tensor import FakeTensorMode
 with FakeTensorMode() as mode:
     assert ops.score_segments(mode.from_tensor(frames), mode.from_tensor(spans)).shape == (2, 3)

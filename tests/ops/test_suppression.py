@@ -266,29 +266,36 @@ def test_soft_suppression_ranks_every_segment_once_and_never_raises_a_score(rows
     assert torch.equal(later[0], kept), "moving a recording in time must not change the ranking"
 
 
-@pytest.mark.parametrize("name", ["segment_nms", "soft_segment_nms"])
 @pytest.mark.parametrize("n", [0, 9])
-def test_suppression_meets_the_rules_for_operators(name, n):
-    segments, scores = random_segments(n, seed=1)
-    operator = getattr(torch.ops.avloc, name).default
-    if name == "segment_nms":
-        torch.library.opcheck(operator, (segments, scores, 0.5), {"splits": torch.tensor([0, n // 2, n])})
-    else:
-        torch.library.opcheck(operator, (segments, scores), soft_arguments(splits=torch.tensor([0, n])))
+def test_hard_suppression_meets_the_rules_for_operators(n):
+    splits = torch.tensor([0, n // 2, n])
+    operator = torch.ops.avloc.segment_nms.default
+    torch.library.opcheck(operator, (*random_segments(n, seed=1), 0.5), {"splits": splits})
 
 
-def test_suppression_compiles_as_one_graph():
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [0, 9])
+def test_soft_suppression_meets_the_rules_for_operators(n, method):
+    arguments = soft_arguments(method=method, splits=torch.tensor([0, n // 2, n]))
+    operator = torch.ops.avloc.soft_segment_nms.default
+    torch.library.opcheck(operator, random_segments(n, seed=1), arguments)
+
+
+@pytest.mark.parametrize("with_splits", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_suppression_compiles_as_one_graph(method, with_splits):
     @torch.compile(fullgraph=True, backend="aot_eager")
-    def ranked(segments, scores):
-        kept, decayed = soft_segment_nms(segments, scores, min_score=0.1)
-        return segments[kept], decayed, segment_nms(segments, scores, 0.5)
+    def ranked(segments, scores, splits):
+        kept, decayed = soft_segment_nms(segments, scores, method=method, min_score=0.1, splits=splits)
+        return segments[kept], decayed, segment_nms(segments, scores, 0.5, splits=splits)
 
     segments, scores = random_segments(30, seed=2)
-    kept, decayed = soft_segment_nms(segments, scores, min_score=0.1)
-    found = ranked(segments, scores)
+    splits = some_splits(30) if with_splits else None
+    kept, decayed = soft_segment_nms(segments, scores, method=method, min_score=0.1, splits=splits)
+    found = ranked(segments, scores, splits)
     assert torch.equal(found[0], segments[kept])
     assert torch.equal(found[1], decayed)
-    assert torch.equal(found[2], segment_nms(segments, scores, 0.5))
+    assert torch.equal(found[2], segment_nms(segments, scores, 0.5, splits=splits))
 
 
 SEGMENTS, SCORES = torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([0.5, 0.6])
