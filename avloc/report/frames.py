@@ -1,10 +1,9 @@
 """The scores of every frame, as CSV or as arrays: one file a recording."""
 
 import errno
+import math
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from avloc.report.files import AtomicFile, identity, unique_name
 from avloc.structures import FrameTable, Prediction
@@ -74,6 +73,8 @@ class FrameWriter:
 
 def _write_arrays(file: AtomicFile, table: FrameTable | None) -> None:
     """Write an archive of arrays, which ``numpy.load`` reads."""
+    import numpy as np  # here: it takes as long to load as all else that ``avloc --help`` needs
+
     columns = dict.fromkeys(COLUMNS, np.zeros(0)) if table is None else table.columns()
     np.savez_compressed(file.stream.buffer, **columns)
 
@@ -89,7 +90,7 @@ def _write_lines(file: AtomicFile, table: FrameTable | None) -> None:
 
 def _cell(value: float | int | bool) -> str:
     if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.6f}"
+        return "" if math.isnan(value) else f"{value:.6f}"
     if isinstance(value, bool):
         return str(int(value))
     return "" if value < 0 else str(value)

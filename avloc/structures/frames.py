@@ -1,8 +1,10 @@
 """FrameTable: what was found in every frame of a recording, as columns."""
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # NumPy takes as long to load as all else that ``avloc --help`` needs
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,21 +32,21 @@ class FrameTable:
         If the columns are not arrays of one length.
     """
 
-    time_s: np.ndarray
-    source_frame: np.ndarray
-    channel: np.ndarray
-    face: np.ndarray
-    score_audio: np.ndarray
-    score_visual: np.ndarray
-    score: np.ndarray
-    in_segment: np.ndarray
+    time_s: "np.ndarray"
+    source_frame: "np.ndarray"
+    channel: "np.ndarray"
+    face: "np.ndarray"
+    score_audio: "np.ndarray"
+    score_visual: "np.ndarray"
+    score: "np.ndarray"
+    in_segment: "np.ndarray"
 
     def __post_init__(self) -> None:
         shapes = {column.shape for column in self.columns().values()}
         if len(shapes) != 1 or len(*shapes) != 1:
             raise ValueError(f"expected columns (n,) of one length, got {sorted(shapes)}")
 
-    def columns(self) -> dict[str, np.ndarray]:
+    def columns(self) -> dict[str, "np.ndarray"]:
         """Columns by name, in the order in which they are written."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -141,7 +141,7 @@ def make_aligned(lag: int) -> Aligned:
     audio, visual = source[:, :, 10 - lag : 10 - lag + N_FRAMES], source[:, :, 10 : 10 + N_FRAMES]
     mask = torch.ones(1, N_FRAMES, dtype=torch.bool)
     nothing = torch.zeros(1)
-    return Aligned(audio, visual, audio, nothing, nothing, torch.tensor([float(lag)]), mask)
+    return Aligned(audio, visual, audio, nothing, nothing, nothing, torch.tensor([float(lag)]), mask)
 
 
 def synchrony_losses(lag: int, told: float, mismatch=(), logit: float = 0.0, residual: float = 0.0) -> dict:
