@@ -8,7 +8,7 @@ from typing import IO, Any
 import click
 
 from avloc.cli.main import configure_logging
-from avloc.cli.options import Device, Unit, read_channels, read_limits, verbosity
+from avloc.cli.options import Device, Time, Unit, read_channels, read_limits, verbosity
 from avloc.cli.progress import Progress
 from avloc.cli.run import Localize, run
 from avloc.cli.standard_input import STDIN, check_stdin
@@ -59,6 +59,8 @@ WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
     metavar="each|mix|N|left=NAME,right=NAME",
     help="Which channels are analysed, and their names. Default: each; with a picture the mix.",
 )
+@click.option("--start", type=Time(), help="Analyse from this time on: seconds, or H:MM:SS.")
+@click.option("--end", type=Time(), help="Analyse up to this time.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
 @click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the network on the CPU.")
@@ -81,6 +83,8 @@ def localize(
     curves: bool,
     frames: str | None,
     channels: tuple[str, ...],
+    start: float | None,
+    end: float | None,
     device: str,
     weights: str,
     threads: int | None,
@@ -102,6 +106,8 @@ def localize(
     if reproducible and threads not in (None, 1):
         # Another number of threads adds numbers in another order, and the last bits differ.
         raise click.UsageError(f"--reproducible runs in one thread, got --threads {threads}; leave one out")
+    if end is not None and end <= (start or 0.0):
+        raise click.UsageError(f"--end comes after --start, got {end:g} s and {start or 0.0:g} s")
     settings = {
         "device": device,
         "threads": 1 if reproducible else threads,
@@ -111,6 +117,8 @@ def localize(
         "all_proposals": all_proposals,
         "curves": curves,
         "frames": frames is not None,
+        "start_s": start,
+        "end_s": end,
         "limits": read_limits(limits),
         **read_channels(channels),
     }

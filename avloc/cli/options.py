@@ -1,7 +1,9 @@
 """Options that several verbs share, and types of values that click lacks."""
 
+import contextlib
 import dataclasses
 import math
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,25 @@ class Unit(click.ParamType):
             number = math.nan
         if not 0.0 <= number <= 1.0:
             self.fail(f"expected a number from 0 to 1, got {value!r}", param, ctx)
+        return number
+
+
+class Time(click.ParamType):
+    """Seconds, or hours, minutes and seconds: ``83.5``, ``1:23.5`` and ``0:01:23.5`` are one time."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the time in seconds."""
+        number = math.nan
+        parts = str(value).split(":")
+        if all(re.fullmatch(r"[0-9]+", part) for part in parts[:-1]) and len(parts) <= 3:
+            with contextlib.suppress(ValueError):
+                number = float(parts[-1]) + sum(
+                    60 * int(p) * 60**k for k, p in enumerate(reversed(parts[:-1]))
+                )
+        if not (math.isfinite(number) and number >= 0 and (len(parts) == 1 or float(parts[-1]) < 60)):
+            self.fail(f"expected seconds or H:MM:SS, got {value!r}", param, ctx)
         return number
 
 

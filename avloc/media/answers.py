@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from avloc.media.clock import GRID_RATE
+from avloc.media.clock import GRID_RATE, frame_to_sample
 from avloc.media.headers import find_excess
 from avloc.media.protocol import Message, ProtocolError
 
@@ -145,7 +145,9 @@ class AnswerCheck:
                 self._rates["audio"] = asked["sample_rate"]
             if asked["video"] is not None:
                 self._rates["colour" if asked["picture"] == "colour" else "video"] = GRID_RATE
-            self._next = dict.fromkeys(self._rates, 0)
+            first, last = asked["frames"]
+            self._next = {kind: frame_to_sample(first, rate) for kind, rate in self._rates.items()}
+            self._end_s = self._limits["duration_s"] + SLACK_S if last is None else float(last / GRID_RATE)
 
     def __call__(self, message: Message) -> None:
         """Check the next answer.
@@ -187,7 +189,7 @@ class AnswerCheck:
         end_s = float((start + n) / rate)
         if abs(message.fields["media_s"] - end_s) > 1e-6:
             raise ProtocolError(f"{kind}: the block ends at {end_s} s, got {message.fields['media_s']}")
-        if end_s > self._limits["duration_s"] + SLACK_S:
+        if end_s > self._end_s:
             raise DurationError(f"duration_s: decoding gives over {self._limits['duration_s']:.0f} s")
         if n == full:
             self._next[kind] = start + n

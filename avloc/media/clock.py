@@ -26,6 +26,17 @@ def timestamp_to_seconds(timestamp: int, time_base: Fraction) -> Fraction:
     return timestamp * Fraction(time_base)
 
 
+def frame_to_sample(frame: int, sample_rate: int) -> int:
+    """Give the sample with which a frame of the 25 Hz grid begins.
+
+    Examples
+    --------
+    >>> frame_to_sample(3, 16_000)
+    1920
+    """
+    return round(frame * sample_rate / GRID_RATE)
+
+
 def is_variable_rate(times: Sequence[Fraction], time_base: Fraction) -> bool:
     """Tell whether frames lie at unequal distances, beyond the rounding of the time base and 10 %.
 
@@ -169,15 +180,25 @@ class FrameClock:
         Distance of frames where timestamps are missing.
     limit : Fraction [s]
         No timestamp after this is believed.
+    first, last : int [frames, >= 0]
+        Grid frames before ``first``, and from ``last`` on where it is given, are not given.
     """
 
-    def __init__(self, nominal: Fraction, limit: Fraction) -> None:
+    def __init__(
+        self, nominal: Fraction, limit: Fraction, *, first: int = 0, last: int | None = None
+    ) -> None:
         self._nominal = nominal
         self._limit = limit
         self._shift = Fraction(0)
         self._time: Fraction | None = None
-        self._next = 0
+        self.next = first
+        self._last = last
         self.n_repaired = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no grid frame will be given any more."""
+        return self._last is not None and self.next >= self._last
 
     def push(self, time: Fraction | None) -> range:
         """Take the next source frame; give the grid frames at whose centre the one before it is shown.
@@ -206,6 +227,6 @@ class FrameClock:
 
     def _until(self, time: Fraction) -> range:
         """Grid frames not given before whose centre lies before ``time``."""
-        first = self._next
-        self._next = max(first, math.ceil(time * GRID_RATE - Fraction(1, 2) - SNAP))
-        return range(first, self._next)
+        first, end = self.next, math.ceil(time * GRID_RATE - Fraction(1, 2) - SNAP)
+        self.next = max(first, end if self._last is None else min(end, self._last))
+        return range(first, self.next)

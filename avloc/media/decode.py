@@ -100,6 +100,8 @@ class Decoder:
         Caps; the defaults without it.
     sample_rate : int [Hz, > 0]
         Rate of the sound.
+    frames : (int, int or None) [frames of 25 Hz]
+        The part that is decoded: blocks begin with the first of them and end before the last.
 
     Attributes
     ----------
@@ -126,6 +128,7 @@ class Decoder:
         crops: tuple[str, ...] = CROPS,
         limits: Limits | None = None,
         sample_rate: int = 16_000,
+        frames: tuple[int, int | None] = (0, None),
     ) -> None:
         unknown = set(crops) - set(CROPS)
         if unknown or sample_rate <= 0:
@@ -139,7 +142,12 @@ class Decoder:
         self.face_timing_s = 0.0
         self.drift_ppm: float | None = None
         self._limits = limits or Limits()
-        self._fields = {"crops": list(crops), "sample_rate": sample_rate, "picture": "faces"}
+        self._fields = {
+            "crops": list(crops),
+            "sample_rate": sample_rate,
+            "picture": "faces",
+            "frames": frames,
+        }
         self._blocks: Iterator[AudioBlock | VideoBlock] | None = None
         self._supervisor: Supervisor | None = None
 

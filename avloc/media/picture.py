@@ -49,8 +49,8 @@ class PictureTrack:
         self._held: Any = None  # the latest frame; it is shown until the next one begins
         self._gray: np.ndarray | None = None  # of the held frame, made when it is first shown
         self._sources: deque[int] = deque()  # source index of the grid frames that are in no block yet
-        self._start = 0  # grid frame of the first of them
-        self._finished = 0  # grid frames before this one have left the tracker
+        self._start = clock.next  # grid frame of the first of them
+        self._finished = clock.next  # grid frames before this one have left the tracker
         self._faces: dict[int, tuple[int, np.ndarray, dict[str, np.ndarray]]] = {}
         self.n_frames = 0  # decoded
         self.face_s = 0.0
@@ -59,6 +59,11 @@ class PictureTrack:
     def n_grid_frames(self) -> int:
         """Length of the track so far, in grid frames."""
         return self._start + len(self._sources)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last frame that is wanted was shown."""
+        return self.clock.is_over
 
     def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
         """Take one decoded frame that is shown from ``time`` seconds on; yield the blocks that are full."""
@@ -143,6 +148,7 @@ class ColourTrack:
     """Gives every grid frame in colour, one message a frame, for tools that render short clips."""
 
     is_picture: ClassVar[bool] = True
+    is_over: ClassVar[bool] = False
 
     def __init__(self, clock: FrameClock, convert: Callable[..., Any]) -> None:
         self.clock = clock

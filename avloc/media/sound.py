@@ -29,6 +29,8 @@ class SoundTrack:
         Rate of the blocks.
     limit : Fraction [s]
         No timestamp after this is believed.
+    first, last : int [samples, >= 0]
+        Blocks begin with the output sample ``first`` and end before ``last`` where it is given.
 
     Attributes
     ----------
@@ -46,6 +48,8 @@ class SoundTrack:
         *,
         sample_rate: int,
         limit: Fraction,
+        first: int = 0,
+        last: int | None = None,
     ) -> None:
         self._make_resampler, self._make_converter = make_resampler, make_converter
         self._rate = sample_rate
@@ -55,8 +59,9 @@ class SoundTrack:
         self._converted: tuple | None = None  # rate, format and layout that the converter takes
         self._layout: tuple | None = None
         self._position = 0  # output sample at which the next resampled sample belongs
-        self._written = 0  # output samples in blocks and in the buffer
-        self._emitted = 0
+        self._written = first  # end of what is in blocks and in the buffer, in output samples
+        self._emitted = first
+        self._last = last
         self._n_channels = 0
         self._buffer: list[tuple[np.ndarray, bool]] = []
         self.n_sanitised = 0
@@ -66,8 +71,13 @@ class SoundTrack:
 
     @property
     def n_samples(self) -> int:
-        """Length of the track so far, in output samples."""
+        """End of the track so far, in output samples."""
         return self._written
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last sample that is wanted was decoded."""
+        return self._last is not None and self._written >= self._last
 
     def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
         """Take one decoded frame that begins at ``time`` seconds; yield the blocks that are full."""
@@ -133,7 +143,8 @@ class SoundTrack:
     def _write(self, samples: np.ndarray) -> None:
         """Put resampled sound of shape (C, n) where it belongs, less what is written already."""
         start, self._position = self._position, self._position + samples.shape[1]
-        samples = samples[:, max(0, self._written - start) :]
+        end = None if self._last is None else max(0, self._last - start)
+        samples = samples[:, max(0, self._written - start) : end]
         if samples.shape[1] == 0:
             return
         if samples.shape[0] != self._n_channels:  # the layout changed within the stream

@@ -95,6 +95,8 @@ class Streaming:
                     yield from self._push(index, frame)
                     if index not in self._tracks:
                         break
+            if not self._tracks:
+                return
             yield Message("heartbeat")  # each packet is a sign of life; ``run`` passes on one a second
         for index, track in self._tracks.items():
             yield from self._decide(index, None)
@@ -139,6 +141,9 @@ class Streaming:
         if time is not None:
             self._time[index] = time
         yield from track.push(frame, time)
+        if track.is_over:
+            del self._tracks[index]
+            yield from track.finish(self._last_duration)
 
     def _decide(self, index: int, following: Fraction | None) -> Iterator[Message]:
         """Let the track have the frame that seemed far away, with its timestamp unless the next goes back."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from avloc.errors import UnreadableMediaError
 from avloc.media.answers import AnswerCheck, clean_text
+from avloc.media.clock import GRID_RATE
 from avloc.media.protocol import Message, ProtocolError, encode_message, read_message
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,8 @@ class Supervisor:
         try:
             self._ensure_started(path)
             self._send(request, path)
-            waited_s, media_s = 0.0, 0.0
+            first, _ = request.fields.get("frames", (0, None))
+            waited_s, media_s = 0.0, float(first / GRID_RATE)  # all before it may have to be decoded
             while not finished:
                 patience_s = min(self._grace_s, self._grace_s + wall_factor * media_s - waited_s)
                 before = time.monotonic()

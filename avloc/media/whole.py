@@ -40,7 +40,7 @@ def read_audio(path: str | os.PathLike, *, sample_rate: int = 16_000) -> np.ndar
     recording = probe(path, with_hash=False)
     if recording.audio is None:
         raise MissingStreamError(recording.path, "expected a sound stream, got none", reason="no_samples")
-    fields = {"crops": [], "sample_rate": sample_rate, "picture": "none"}
+    fields = {"crops": [], "sample_rate": sample_rate, "picture": "none", "frames": (0, None)}
     with (
         borrow_supervisor() as supervisor,
         closing(request_blocks(supervisor, recording, fields, Limits())) as messages,
@@ -75,7 +75,7 @@ def read_frames(path: str | os.PathLike) -> tuple[np.ndarray, Fraction]:
         raise ValueError(
             f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got {recording.duration:.1f} s"
         )
-    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour"}
+    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour", "frames": (0, None)}
     frames = []
     with (
         borrow_supervisor() as supervisor,

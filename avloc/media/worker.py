@@ -8,7 +8,7 @@ import argparse
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from typing import Any, BinaryIO
@@ -18,7 +18,7 @@ import av.logging
 from av.video.reformatter import VideoReformatter
 
 from avloc.media import headers
-from avloc.media.clock import FrameClock
+from avloc.media.clock import GRID_RATE, FrameClock, frame_to_sample
 from avloc.media.content import Content, inspect_content
 from avloc.media.interleave import interleave
 from avloc.media.picture import ColourTrack, PictureTrack
@@ -33,6 +33,7 @@ CONTAINERS = (
 )
 LARGE_PICTURE = 1_000_000  # pixels; smaller ones are decoded faster than real time by one thread
 MAX_ERRORS = 1000  # in a row; a demuxer that only fails is given up
+PREROLL_S = 2  # decoders of sound need some packets before what they give is right
 SHORT_HEADER = 4096  # a known container that cannot be opened and is smaller than this was cut
 
 
@@ -103,15 +104,23 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     content = _inspect(path)
     with _open(path, content, limits) as container:
         tracks = {}
+        first, last = fields["frames"]
         limit = Fraction(limits["duration_s"]) + 2 * Fraction(LONGER_S)  # a track ends before it gets there
         if fields["audio"] is not None:
+            rate = fields["sample_rate"]
             tracks[fields["audio"]] = SoundTrack(
-                _make_resampler, _make_sample_converter, sample_rate=fields["sample_rate"], limit=limit
+                _make_resampler,
+                _make_sample_converter,
+                sample_rate=rate,
+                limit=limit,
+                first=frame_to_sample(first, rate),
+                last=None if last is None else frame_to_sample(last, rate),
             )
         if fields["video"] is not None:
             stream = container.streams[fields["video"]]
             _set_threads(stream)
-            clock = FrameClock(1 / Fraction(stream.average_rate or stream.guessed_rate or 25), limit)
+            nominal = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
+            clock = FrameClock(nominal, limit, first=first, last=last)
             tracks[fields["video"]] = _make_picture(clock, fields)
         streaming = Streaming(
             container,
@@ -122,8 +131,10 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
             errors=(av.error.FFmpegError, ValueError),
         )
         indices = list(tracks)
-        again = partial(_demux_again, path, content, limits, indices)
-        yield from streaming.run(interleave(_demux(container, indices), again, indices))
+        from_time = Fraction(*fields["zero"]) + first / GRID_RATE if first else None
+        again = partial(_demux_again, path, content, limits, indices, from_time)
+        packets = _demux(container, indices, from_time)
+        yield from streaming.run(interleave(packets, again, indices))
 
 
 def _make_resampler(rate: int) -> av.AudioResampler:
@@ -233,14 +244,25 @@ def _drop_silent_streams(
 
 @contextmanager
 def _demux_again(
-    path: str, content: Content, limits: Mapping[str, float], indices: list[int]
+    path: str,
+    content: Content,
+    limits: Mapping[str, float],
+    indices: list[int],
+    from_time: Fraction | None,
 ) -> Iterator[Iterator[Any]]:
     with _open(path, content, limits) as container:
-        yield _demux(container, indices)
+        yield _demux(container, indices, from_time)
 
 
-def _demux(container: Any, indices: list[int]) -> Iterator[Any]:
-    """Yield packets; go on after errors in between, stop where nothing but errors comes."""
+def _demux(container: Any, indices: list[int], from_time: Fraction | None = None) -> Iterator[Any]:
+    """Yield packets; go on after errors in between, stop where nothing but errors comes.
+
+    With ``from_time``, in seconds of the container, those well before it are left out where the container
+    counts its times. Elsewhere a jump would land at a guess, and all that comes before is decoded.
+    """
+    if from_time is not None and headers.has_exact_durations(container):
+        with suppress(av.error.FFmpegError):  # then it is read from the start
+            container.seek(max(0, int((from_time - PREROLL_S) * av.time_base)), backward=True)
     streams = [container.streams[index] for index in indices]
     n_errors = 0
     while n_errors < MAX_ERRORS:

@@ -86,15 +86,17 @@ class Assembler:
             )
             for key in sorted(findings, key=lambda key: key.order)
         ]
-        self.account = Account(recording, tracks, self._results, end_s=self.end_s, noticed=warnings)
+        self.account = Account(
+            recording, tracks, self._results, end_s=self.end_s, noticed=warnings, is_part=settings.is_part
+        )
 
     def stop_reason(self) -> Reason | None:
         """Why nothing can be said at all, or None."""
         tracks = self._tracks
-        if self.end_s < MIN_DURATION_S:
+        if self.end_s - tracks.start_s < MIN_DURATION_S:
             if Reason.TRUNCATED in self._noticed:
                 return Reason.TRUNCATED
-            return Reason.TOO_SHORT if self.end_s > 0 else Reason.NO_SAMPLES
+            return Reason.TOO_SHORT if self.end_s > tracks.start_s else Reason.NO_SAMPLES
         if self._findings or tracks.has_video:
             return None
         if tracks.present_samples == 0:
@@ -102,6 +104,12 @@ class Assembler:
         chosen = tracks.chosen_channels
         relations = self._relations[chosen : chosen + 1] if isinstance(chosen, int) else self._relations
         return Reason.SILENT if set(relations) <= {"silent"} else Reason.PARTIAL_COVERAGE
+
+    def nothing_said(self) -> str:
+        """Say in words what there was when nothing could be said."""
+        start_s = self._tracks.start_s
+        where = f" from {start_s:.3f} s on" if start_s else ""
+        return f"nothing could be analysed in {max(0.0, self.end_s - start_s):.3f} s of media{where}"
 
     def outcome(self) -> dict:
         """Fields of the Prediction of an analysed recording."""

@@ -27,7 +27,9 @@ class Account:
     end_s : float [s]
         End of what was decoded.
     noticed : iterable of Reason
-        Warnings of opening and decoding. Of a damaged stream what its headers promise counts as there.
+        Warnings of opening and decoding.
+    is_part : bool
+        Only a part was decoded. Of that, as of a damaged stream, what the headers promise counts as there.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class Account:
         *,
         end_s: float,
         noticed: Iterable[Reason],
+        is_part: bool,
     ) -> None:
         self._recording, self._tracks, self._results = recording, tracks, results
-        self._end_s, self._is_damaged = end_s, bool(DAMAGE & set(noticed))
+        self._end_s, self._is_incomplete = end_s, is_part or bool(DAMAGE & set(noticed))
         self.facts = self._gather()
 
     def analysed(self, duration_s: float) -> Analysed:
@@ -110,7 +113,7 @@ class Account:
         return max(shown_s, self._promised_s(video.duration)) if video else 0.0
 
     def _promised_s(self, duration_s: float | None) -> float:
-        return duration_s if self._is_damaged and duration_s is not None else 0.0
+        return duration_s if self._is_incomplete and duration_s is not None else 0.0
 
 
 def _union_s(segments: list[Segment]) -> float:

@@ -24,6 +24,8 @@ def load_localizer(
     frames: bool = False,
     channels: str | int | None = None,
     roles: Mapping[int, str] | None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
     limits: Limits | None = None,
 ) -> Localizer:
     """Load weights and make a ``Localizer`` of them.
@@ -53,6 +55,9 @@ def load_localizer(
         mean.
     roles : mapping of int to str, optional
         Names of channels in the result, by number; ``ch0``, ``ch1``, … without it.
+    start_s, end_s : float, optional [s, >= 0]
+        Ends of the only part that is analysed, widened to whole frames of 0.04 s; the coverage is that of the
+        whole recording.
     limits : Limits, optional
         Caps on a recording.
 
@@ -63,7 +68,17 @@ def load_localizer(
     ValueError
         If an argument is out of range, or there is no such device.
     """
-    settings = Settings(threshold, min_score, curves, all_proposals, frames, channels, roles or {})
+    settings = Settings(
+        threshold=threshold,
+        min_score=min_score,
+        curves=curves,
+        all_proposals=all_proposals,
+        frames=frames,
+        channels=channels,
+        roles=roles or {},
+        start_s=start_s,
+        end_s=end_s,
+    )
     check_count("max_segments", max_segments)
     network, card, sha256 = load_weights(weights)
     config, _ = read_header(weights)

@@ -19,6 +19,7 @@ from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
 from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
+from avloc.pipelines.measures import GRID
 from avloc.pipelines.pairing import Pairer
 from avloc.pipelines.read_ahead import read_ahead
 from avloc.pipelines.results import ChannelFindings, Key
@@ -112,17 +113,19 @@ class Localizer:
             message = f"{type(error).__name__}: {error}"
             prediction = self._failed(opened, recording, id, reason, message)
         wall_s = time.perf_counter() - started
-        duration_s = prediction.analysed.duration_s
-        factor = wall_s / duration_s if duration_s else None
+        length_s = self._length_s(prediction.analysed.duration_s or 0.0)
+        factor = wall_s / length_s if length_s > 0 else None
         return replace(prediction, timing=Timing(wall_s, factor))
 
     def _localize(self, recording: Recording) -> Prediction:
         self._check_channel(recording)
         pairer = Pairer(WindowAnalyser(self._network, device=self.device))
         findings: dict[Key, ChannelFindings] = {}
-        decoder = Decoder(recording, limits=self._limits)
+        start_s, end_s = self.settings.start_s, self.settings.end_s
+        first, last = GRID.index(start_s or 0.0), None if end_s is None else GRID.index_after(end_s)
+        decoder = Decoder(recording, limits=self._limits, frames=(first, last))
         with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
-            tracks = Tracks(recording, blocks, channels=self.settings.channels)
+            tracks = Tracks(recording, blocks, channels=self.settings.channels, first_frame=first)
             for cut in tracks:
                 for paired in pairer(cut):
                     key = Key(paired.channel, paired.lane)
@@ -140,6 +143,11 @@ class Localizer:
         )
         return self._told(recording, assembler, decoder)
 
+    def _length_s(self, duration_s: float) -> float:
+        """Length of the part of a recording that was to be analysed."""
+        end_s = duration_s if self.settings.end_s is None else min(duration_s, self.settings.end_s)
+        return end_s - (self.settings.start_s or 0.0)
+
     def _check_channel(self, recording: Recording) -> None:
         chosen, n_channels = self.settings.channels, recording.audio.n_channels if recording.audio else 0
         if isinstance(chosen, int) and 0 < n_channels <= chosen:
@@ -154,7 +162,7 @@ class Localizer:
             return Prediction(
                 recording, Status.ANALYSED, message=noted or None, provenance=self.provenance, **found
             )
-        message = noted or f"nothing could be analysed in {assembler.end_s:.3f} s of media"
+        message = noted or assembler.nothing_said()
         return Prediction(
             recording,
             Status.NOT_ANALYSABLE,

@@ -65,11 +65,13 @@ class ChannelResult:
 
     ``detections`` best first, all that survived suppression; ``ranked`` the proposals before it; ``curves``
     float32 (n_frames,) by name, NaN where nothing was analysed, ``face`` with the id of the face, and
-    ``off_screen`` 1 where faces show and none of them speaks. All on the recording's clock.
+    ``off_screen`` 1 where faces show and none of them speaks. All on the recording's clock; before
+    ``first_frame`` there is nothing.
     """
 
     channel: int | None
     lane: int
+    first_frame: int
     path: str
     threshold: float
     score: float
@@ -97,7 +99,8 @@ class ChannelResult:
             if name == "score_visual" and has_video:
                 yield from _curves_by_face(self)
             elif shown.get(name, False):
-                yield _curve(name, self.curves[name], channel=self.channel)
+                values = self.curves[name][self.first_frame :]
+                yield _curve(name, values, start=self.first_frame, channel=self.channel)
 
 
 def resolve(
@@ -134,12 +137,15 @@ def resolve(
     curves = {name: findings.merger.curve(name, tracks.n_frames) for name in names}
     path = _path(channel, curves, tracks)
     evidence = frame_evidence(curves["score_audio"], curves["score_visual"])
-    ranked = rank(findings.merger.proposals(end_s), evidence, frame_rate=RATE, selection=selection)
+    ranked = rank(
+        findings.merger.proposals(tracks.start_s, end_s), evidence, frame_rate=RATE, selection=selection
+    )
     chosen = suppress(ranked, selection=selection)
     rows = zip(chosen.segments.tolist(), chosen.scores.tolist(), chosen.modality.tolist(), strict=True)
     return ChannelResult(
         channel=channel,
         lane=key.lane,
+        first_frame=tracks.first_frame,
         path=path,
         threshold=card.thresholds[path] if threshold is None else threshold,
         score=findings.score,
@@ -164,7 +170,7 @@ def frame_table(
     min_score : float, optional
         As of ``ChannelResult.listed``.
     source_frames : sequence of int64 (n,)
-        Source frame of each frame of the grid, from the first on; none without a picture.
+        Source frame of each frame of the grid, from the first analysed on; none without a picture.
     """
     shown = np.concatenate([np.zeros(0, np.int64), *source_frames])
     parts = [_frame_columns(result, min_score, shown) for result in results]
@@ -178,9 +184,9 @@ def _frame_columns(
 ) -> dict[str, np.ndarray]:
     audio, visual = result.curves["score_audio"], result.curves["score_visual"]
     face = np.nan_to_num(result.curves["face"], nan=-1.0).astype(np.int64)
-    n_frames = len(audio)
+    n_frames, first = len(audio), result.first_frame
     source = np.full(n_frames, -1, np.int64)
-    source[: len(source_frames)] = source_frames[:n_frames]
+    source[first : first + len(source_frames)] = source_frames[: n_frames - first]
     time_s = np.array([GRID.time(index) for index in range(n_frames)])
     centre_s = time_s + 0.5 / float(RATE)
     listed = [detection.segment for detection in result.listed(min_score)]
@@ -195,7 +201,7 @@ def _frame_columns(
         "score": np.fmax(audio, visual),
         "in_segment": np.logical_or.reduce([np.zeros(n_frames, bool), *inside]),
     }
-    rows = face >= 0 if result.lane else slice(None)
+    rows = face >= 0 if result.lane else slice(first, None)
     return {name: values[rows] for name, values in columns.items()}
 
 
@@ -250,7 +256,8 @@ def _curves_by_face(result: ChannelResult) -> Iterator[Curve]:
         where = {"channel": result.channel, "face": int(identity)}
         yield _curve("score_visual", own, start=extent.start, **where)
     if len(identities) == 0:
-        yield _curve("score_visual", values, channel=result.channel)
+        first = result.first_frame
+        yield _curve("score_visual", values[first:], start=first, channel=result.channel)
 
 
 def _curve(

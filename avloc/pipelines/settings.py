@@ -1,5 +1,6 @@
 """What a user of ``Localizer`` may choose."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ class Settings:
     many proposals from before suppression are added. ``curves`` and ``frames`` add the scores of every frame
     to the document and as a table. ``channels`` is ``"each"``, ``"mix"`` or the number of the only one that
     is analysed; without it sound is analysed by channel, and mixed where there is a picture. ``roles`` names
-    channels by number.
+    channels by number. ``start_s`` and ``end_s`` are the ends of the only part that is analysed.
     """
 
     threshold: float | None = None
@@ -23,6 +24,8 @@ class Settings:
     frames: bool = False
     channels: str | int | None = None
     roles: Mapping[int, str] = field(default_factory=dict)
+    start_s: float | None = None
+    end_s: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("threshold", "min_score"):
@@ -30,9 +33,16 @@ class Settings:
             if value is not None and not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} must be in [0, 1], got {value!r}")
         check_count("all_proposals", self.all_proposals)
+        if not 0.0 <= (self.start_s or 0.0) < (math.inf if self.end_s is None else self.end_s):
+            raise ValueError(f"the part needs 0 <= start_s < end_s, got {self.start_s!r} and {self.end_s!r}")
         is_number = isinstance(self.channels, int) and not isinstance(self.channels, bool)
         if self.channels not in (None, "each", "mix") and not (is_number and self.channels >= 0):
             raise ValueError(f"channels must be each, mix or a number from 0 on, got {self.channels!r}")
+
+    @property
+    def is_part(self) -> bool:
+        """Whether less than the whole recording is analysed."""
+        return self.start_s is not None or self.end_s is not None
 
 
 def check_count(name: str, value: int | None) -> None:

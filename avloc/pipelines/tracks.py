@@ -72,6 +72,8 @@ class Tracks:
         A ``Decoder``, or anything that gives the same.
     channels : {"each", "mix"} or int, optional
         Which channels are analysed, as of ``Settings``.
+    first_frame : int [>= 0]
+        Frame of the grid with which the blocks begin.
 
     Attributes
     ----------
@@ -95,7 +97,9 @@ class Tracks:
         blocks: Iterable[AudioBlock | VideoBlock],
         *,
         channels: str | int | None = None,
+        first_frame: int = 0,
     ) -> None:
+        self.first_frame = first_frame
         self.has_audio = recording.audio is not None
         self.has_video = recording.video is not None
         self.chosen_channels = ("mix" if self.has_video else "each") if channels is None else channels
@@ -119,10 +123,10 @@ class Tracks:
         index = 0
         for block in self._blocks:
             self._push(block)
-            while (window := next_window(index, self._n_available(), ended=False)) is not None:
+            while (window := self._window(index, self._n_available(), ended=False)) is not None:
                 yield self._cut(window, ended=False)
                 index += 1
-        while (window := next_window(index, self.n_frames, ended=True)) is not None:
+        while (window := self._window(index, self.n_frames, ended=True)) is not None:
             yield self._cut(window, ended=window.end == self.n_frames)
             index += 1
         for speech in self._speech.values():
@@ -135,6 +139,11 @@ class Tracks:
         """Frames so far; a rest of less than half a frame of sound is none."""
         heard = (self._sound.end + SAMPLES_PER_FRAME // 2) // SAMPLES_PER_FRAME
         return max(heard, self.n_video_frames)
+
+    @property
+    def start_s(self) -> float:
+        """Where the part that is analysed begins."""
+        return GRID.time(self.first_frame)
 
     @property
     def end_s(self) -> float:
@@ -155,6 +164,11 @@ class Tracks:
         """Stretches with a usable face, cut at ``end_s``: its id and the span."""
         spans = [(face, GRID.time(start), min(GRID.time(end), end_s)) for face, start, end in self.faces.runs]
         return [(face, Segment(start, end)) for face, start, end in spans if start < end]
+
+    def _window(self, index: int, n_available: int, *, ended: bool) -> Window | None:
+        """Give a window of the part that is decoded, on the grid of the recording."""
+        window = next_window(index, n_available - self.first_frame, ended=ended)
+        return None if window is None else window.later(self.first_frame)
 
     def _n_available(self) -> int:
         ends = [self._sound.end // SAMPLES_PER_FRAME] if self.has_audio else []

@@ -12,7 +12,7 @@ counts in the window whose core holds its centre, a frame score in the window wh
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -50,6 +50,15 @@ class Window:
     def new_start(self) -> int:
         """First frame that no earlier window held."""
         return self.start + (OVERLAP if self.index else 0)
+
+    def later(self, n_frames: int) -> "Window":
+        """Give this window ``n_frames`` later."""
+        return replace(
+            self,
+            start=self.start + n_frames,
+            core_start=self.core_start + n_frames,
+            core_end=self.core_end + n_frames,
+        )
 
     @property
     def network_frames(self) -> int:
@@ -169,13 +178,13 @@ class Merger:
         for name, values in curves.items():
             self._curves.setdefault(name, []).append((window.core_start, values[core].astype(np.float32)))
 
-    def proposals(self, duration_s: float) -> Proposals:
-        """All proposals so far, float64 seconds, cut to ``[0, duration_s]``; none of zero length."""
+    def proposals(self, start_s: float, end_s: float) -> Proposals:
+        """All proposals so far, float64 seconds, cut to ``[start_s, end_s]``; none of zero length."""
         if not self._proposals:
             empty = torch.zeros(0, dtype=torch.float64)
             return Proposals(empty.reshape(0, 2), empty, empty.reshape(0, 2))
         merged = Proposals(
-            torch.cat([p.segments for p in self._proposals]).clamp(0.0, duration_s),
+            torch.cat([p.segments for p in self._proposals]).clamp(start_s, end_s),
             torch.cat([p.scores for p in self._proposals]),
             torch.cat([p.modality for p in self._proposals]),
         )

@@ -45,3 +45,7 @@ class FrameGrid:
         A time less than ``SNAP`` before a boundary belongs to the later frame, so ``index(time(i)) == i``.
         """
         return math.floor((Fraction(time_s) - self.origin) * self.rate + SNAP)
+
+    def index_after(self, time_s: float) -> int:
+        """First frame that begins at or after ``time_s``, but for ``SNAP``: one past the last of a span."""
+        return math.ceil((Fraction(time_s) - self.origin) * self.rate - SNAP)

@@ -206,6 +206,8 @@ def test_options_reach_the_localizer(run, fake, files):
         "frames": False,
         "channels": None,
         "roles": {},
+        "start_s": None,
+        "end_s": None,
     }
 
 
@@ -241,6 +243,11 @@ def test_defaults_leave_the_decision_to_the_weights(run, fake, files):
         ["--files-from", "no-such-list"],
         ["--files-from", ""],
         ["--frames", ""],
+        ["--start", "-1"],
+        ["--start", "1:75"],
+        ["--end", "inf"],
+        ["--end", "0"],
+        ["--start", "1:10", "--end", "70"],
         ["--frames", "out.csv", "--output", "./out.csv"],
         ["--quiet", "-v"],
     ],

@@ -20,6 +20,8 @@ OPTIONS = {
     "--curves": ["--curves"],
     "--frames": ["--frames", "{folder}/frames/"],
     "--channels": ["--channels", "each", "--channels", "left=agent"],
+    "--start": ["--start", "0:01.5"],
+    "--end": ["--end", "9"],
     "--device": ["--device", "cpu"],
     "--weights": ["--weights", "fast"],
     "--threads": ["--threads", "2"],

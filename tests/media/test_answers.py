@@ -23,7 +23,13 @@ def opening(**limits) -> AnswerCheck:
 
 
 def decoding(**changes) -> AnswerCheck:
-    fields = {"limits": Limits(duration_s=100.0).to_dict(), "audio": 0, "video": 1, "picture": "faces"}
+    fields = {
+        "limits": Limits(duration_s=100.0).to_dict(),
+        "audio": 0,
+        "video": 1,
+        "picture": "faces",
+        "frames": (0, None),
+    }
     return AnswerCheck(
         Message("decode", {**fields, "crops": ["mouth96_box"], "sample_rate": RATE, **changes})
     )

@@ -107,7 +107,13 @@ def test_a_child_that_is_alive_but_slower_than_allowed_is_ended():
 
 def hear(owner: Supervisor) -> list[Message]:
     """Ask for sound at 100 samples a second."""
-    fields = {"limits": Limits(duration_s=60.0).to_dict(), "audio": 0, "video": None, "picture": "none"}
+    fields = {
+        "limits": Limits(duration_s=60.0).to_dict(),
+        "audio": 0,
+        "video": None,
+        "picture": "none",
+        "frames": (0, None),
+    }
     request = Message("decode", {**fields, "crops": [], "sample_rate": 100})
     return list(owner.exchange(request, path="x.wav", wall_factor=10.0))
 

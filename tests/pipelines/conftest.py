@@ -122,19 +122,22 @@ class MadeMedia:
         duration = max((s.duration for s in streams), default=None)
         return Recording(name, name, "00", 1, "mov", 0.0, duration, tuple(streams))
 
-    def blocks(self):
-        """Blocks of both streams in the order of time."""
+    def blocks(self, first=0, last=None):
+        """Blocks of both streams in the order of time, of the frames [first, last)."""
         step = round(self.block_s * RATE)
         found = []
         if self.samples is not None:
             n_samples = self.samples.shape[1]
             present = np.ones(n_samples, bool) if self.present is None else self.present
-            for start in range(0, n_samples, step * 640):
-                cut = slice(start, start + step * 640)
+            end = n_samples if last is None else min(n_samples, last * 640)
+            for start in range(first * 640, end, step * 640):
+                cut = slice(start, min(end, start + step * 640))
                 found.append((start / 16000, AudioBlock(start, self.samples[:, cut], present[cut])))
         if self.mouth is not None:
-            for start in range(0, len(self.mouth), step):
-                found.append((start / RATE, self._video_block(start, self.mouth[start : start + step])))
+            end = len(self.mouth) if last is None else min(len(self.mouth), last)
+            for start in range(first, end, step):
+                cut = self.mouth[start : min(end, start + step)]
+                found.append((start / RATE, self._video_block(start, cut)))
         return [block for _, block in sorted(found, key=lambda pair: pair[0])]
 
     def _video_block(self, start, brightness):
@@ -161,9 +164,10 @@ class MadeDecoder:
 
     def __init__(self, recording, **options):
         self.warnings, self.notes, self.drift_ppm = self.media.warnings, (), None
+        self.frames = options.get("frames", (0, None))
 
     def __iter__(self):
-        return iter(self.media.blocks())
+        return iter(self.media.blocks(*self.frames))
 
     def kill(self):
         """End nothing: there is no child."""

@@ -81,7 +81,7 @@ def test_a_segment_anywhere_in_five_minutes_comes_out_once_at_its_place(length_s
         merger = Merger(window_top_k=300, min_score=0.01)
         for window in plan_windows(n_frames):
             merger.add(window, equivariant_proposals(window, truth), {})
-        merged = merger.proposals(300.0)
+        merged = merger.proposals(0.0, 300.0)
         assert len(merged) == 1, start_s
         np.testing.assert_allclose(merged.segments[0].numpy(), truth[0], atol=4e-6)  # float32 steps at 25 s
         assert merged.segments.dtype == torch.float64
@@ -113,7 +113,8 @@ def test_proposals_beyond_the_duration_are_cut():
     rows = torch.tensor([[1.0, 4.0], [3.95, 4.0]])
     merger = Merger(window_top_k=5, min_score=0.0)
     merger.add(window, Proposals(rows, torch.ones(2), torch.ones(2, 2)), {})
-    assert merger.proposals(3.9).segments.tolist() == [[1.0, 3.9]]
+    assert merger.proposals(0.0, 3.9).segments.tolist() == [[1.0, 3.9]]
+    assert merger.proposals(1.2, 3.9).segments.tolist() == [[1.2, 3.9]]
 
 
 def test_a_noisy_window_hands_on_only_its_best_proposals():
@@ -122,7 +123,7 @@ def test_a_noisy_window_hands_on_only_its_best_proposals():
     scores = torch.linspace(0, 1, 20)
     merger = Merger(window_top_k=3, min_score=0.01)
     merger.add(window, Proposals(rows, scores, torch.ones(20, 2)), {})
-    assert merger.proposals(24.0).scores.tolist() == pytest.approx(scores[[19, 18, 17]].tolist())
+    assert merger.proposals(0.0, 24.0).scores.tolist() == pytest.approx(scores[[19, 18, 17]].tolist())
 
 
 def test_frame_evidence_is_the_larger_of_the_streams_and_zero_where_nothing_was_analysed():
