@@ -27,6 +27,12 @@ class PictureTrack:
         ``make_tracker(frame_size=(width, height))`` gives a face tracker; without it no face is looked for.
     crops : mapping
         From the name of a crop to ``(shape, function of (frame, box))``.
+
+    Attributes
+    ----------
+    n_before : callable
+        ``n_before(pts)`` counts the source frames before the first one that was decoded, which has this
+        timestamp; none unless it is set.
     """
 
     is_picture: ClassVar[bool] = True
@@ -50,6 +56,8 @@ class PictureTrack:
         self._gray: np.ndarray | None = None  # of the held frame, made when it is first shown
         self._sources: deque[int] = deque()  # source index of the grid frames that are in no block yet
         self._start = clock.next  # grid frame of the first of them
+        self.n_before: Callable[[int | None], int] = lambda pts: 0
+        self._n_before = 0
         self._finished = clock.next  # grid frames before this one have left the tracker
         self._faces: dict[int, tuple[int, np.ndarray, dict[str, np.ndarray]]] = {}
         self.n_frames = 0  # decoded
@@ -68,6 +76,8 @@ class PictureTrack:
     def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
         """Take one decoded frame that is shown from ``time`` seconds on; yield the blocks that are full."""
         yield from self._show(self.clock.push(time))
+        if not self.n_frames:
+            self._n_before = self.n_before(frame.pts)
         self._held, self._gray = frame, None
         self.n_frames += 1
 
@@ -83,7 +93,7 @@ class PictureTrack:
     def _show(self, grid_frames: range) -> Iterator[Message]:
         """Let the held frame stand in these grid frames; for hours perhaps, so blocks leave meanwhile."""
         for index in grid_frames:
-            self._sources.append(self.n_frames - 1)
+            self._sources.append(self._n_before + self.n_frames - 1 if self._held is not None else -1)
             if self._held is not None and self._make_tracker is not None:
                 self._track(index)
             if len(self._sources) >= BLOCK_FRAMES:

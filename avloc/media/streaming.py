@@ -45,6 +45,8 @@ class Streaming:
         Caps by name, see ``avloc.media.supervisor.Limits``.
     is_cut : bool
         The structure of the file runs past its end.
+    is_part : bool
+        Packets before some moment were left out, so that a stream may have none.
     errors : tuple of exception classes
         What a decoder raises for broken data.
     """
@@ -57,11 +59,12 @@ class Streaming:
         zero: Fraction,
         limits: Mapping[str, float],
         is_cut: bool,
+        is_part: bool = False,
         errors: tuple[type[Exception], ...],
     ) -> None:
         self._container, self._tracks, self._all = container, tracks, dict(tracks)
         self._zero, self._limits, self._errors = zero, limits, errors
-        self._is_cut = is_cut
+        self._is_cut, self._is_part = is_cut, is_part
         self._n_file_bytes = max(1, container.size)
         self._n_decoded_bytes = dict.fromkeys(tracks, 0)
         self._last_duration: Fraction | None = None
@@ -188,7 +191,7 @@ class Streaming:
         n_errors = self._n_errors + (
             0 if is_cut else self._n_corrupt
         )  # the last packet of a cut file is corrupt
-        if not any(track.n_frames for track in self._all.values()):
+        if not self._is_part and not any(track.n_frames for track in self._all.values()):
             if self._is_cut or (is_cut and not n_errors):
                 raise Refusal("truncated", "the file ends before the first frame could be decoded")
             if n_errors:
@@ -221,6 +224,8 @@ class Streaming:
             return False
         for index, end in self._end.items():
             stream = self._container.streams[index]
+            if self._is_part and not self._all[index].n_frames:
+                continue
             if index in self._tracks and stream.duration:
                 missing = (stream.start_time or 0) + stream.duration - end
                 if missing * stream.time_base > CUT_S:

@@ -8,7 +8,7 @@ import argparse
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from typing import Any, BinaryIO
@@ -24,6 +24,7 @@ from avloc.media.interleave import interleave
 from avloc.media.picture import ColourTrack, PictureTrack
 from avloc.media.protocol import Message, encode_message, read_message, unpack_path
 from avloc.media.sandbox import enter_sandbox
+from avloc.media.skipping import Skipper
 from avloc.media.sound import SoundTrack
 from avloc.media.streaming import LONGER_S, Refusal, Streaming
 
@@ -33,7 +34,6 @@ CONTAINERS = (
 )
 LARGE_PICTURE = 1_000_000  # pixels; smaller ones are decoded faster than real time by one thread
 MAX_ERRORS = 1000  # in a row; a demuxer that only fails is given up
-PREROLL_S = 2  # decoders of sound need some packets before what they give is right
 SHORT_HEADER = 4096  # a known container that cannot be opened and is smaller than this was cut
 
 
@@ -128,13 +128,17 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
             zero=Fraction(*fields["zero"]),
             limits=limits,
             is_cut=content.truncated,
+            is_part=first > 0,
             errors=(av.error.FFmpegError, ValueError),
         )
         indices = list(tracks)
-        from_time = Fraction(*fields["zero"]) + first / GRID_RATE if first else None
-        again = partial(_demux_again, path, content, limits, indices, from_time)
-        packets = _demux(container, indices, from_time)
-        yield from streaming.run(interleave(packets, again, indices))
+        again = partial(_demux_again, path, content, limits, indices)
+        packets = interleave(_demux(container, indices), again, indices)
+        if first:
+            packets = Skipper(packets, Fraction(*fields["zero"]) + first / GRID_RATE, picture=fields["video"])
+            if fields["video"] is not None:
+                tracks[fields["video"]].n_before = packets.n_before
+        yield from streaming.run(packets)
 
 
 def _make_resampler(rate: int) -> av.AudioResampler:
@@ -244,25 +248,14 @@ def _drop_silent_streams(
 
 @contextmanager
 def _demux_again(
-    path: str,
-    content: Content,
-    limits: Mapping[str, float],
-    indices: list[int],
-    from_time: Fraction | None,
+    path: str, content: Content, limits: Mapping[str, float], indices: list[int]
 ) -> Iterator[Iterator[Any]]:
     with _open(path, content, limits) as container:
-        yield _demux(container, indices, from_time)
+        yield _demux(container, indices)
 
 
-def _demux(container: Any, indices: list[int], from_time: Fraction | None = None) -> Iterator[Any]:
-    """Yield packets; go on after errors in between, stop where nothing but errors comes.
-
-    With ``from_time``, in seconds of the container, those well before it are left out where the container
-    counts its times. Elsewhere a jump would land at a guess, and all that comes before is decoded.
-    """
-    if from_time is not None and headers.has_exact_durations(container):
-        with suppress(av.error.FFmpegError):  # then it is read from the start
-            container.seek(max(0, int((from_time - PREROLL_S) * av.time_base)), backward=True)
+def _demux(container: Any, indices: list[int]) -> Iterator[Any]:
+    """Yield packets; go on after errors in between, stop where nothing but errors comes."""
     streams = [container.streams[index] for index in indices]
     n_errors = 0
     while n_errors < MAX_ERRORS:
