@@ -8,13 +8,22 @@ from typing import IO, Any
 import click
 
 from avloc.cli.main import configure_logging
-from avloc.cli.options import Device, Time, Unit, read_channels, read_limits, verbosity
+from avloc.cli.options import (
+    Device,
+    Time,
+    Unit,
+    input_format,
+    read_channels,
+    read_limits,
+    verbosity,
+)
 from avloc.cli.progress import Progress
 from avloc.cli.run import Localize, run
 from avloc.cli.standard_input import STDIN, check_stdin
 from avloc.media.listing import Input, list_inputs
 from avloc.report.frames import FrameWriter
 from avloc.report.writers import FORMATS, ReportWriter
+from avloc.structures import RawFormat
 
 WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
 
@@ -61,6 +70,7 @@ WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
 )
 @click.option("--start", type=Time(), help="Analyse from this time on: seconds, or H:MM:SS.")
 @click.option("--end", type=Time(), help="Analyse up to this time.")
+@input_format
 @click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
 @click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the network on the CPU.")
@@ -85,6 +95,7 @@ def localize(
     channels: tuple[str, ...],
     start: float | None,
     end: float | None,
+    input_format: RawFormat | None,
     device: str,
     weights: str,
     threads: int | None,
@@ -119,6 +130,7 @@ def localize(
         "frames": frames is not None,
         "start_s": start,
         "end_s": end,
+        "input_format": input_format,
         "limits": read_limits(limits),
         **read_channels(channels),
     }

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from avloc.structures import RawFormat
+
 SIDES = {"left": 0, "right": 1}
 
 
@@ -47,6 +49,19 @@ class Time(click.ParamType):
         if not (math.isfinite(number) and number >= 0 and (len(parts) == 1 or float(parts[-1]) < 60)):
             self.fail(f"expected seconds or H:MM:SS, got {value!r}", param, ctx)
         return number
+
+
+class InputFormat(click.ParamType):
+    """How sound without a header is read, such as ``mulaw,8000,2``."""
+
+    name = "CODEC,RATE,CHANNELS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> RawFormat:
+        """Read the format."""
+        try:
+            return RawFormat.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Device(click.ParamType):
@@ -126,6 +141,12 @@ def make_folder(name: str, folder: Path) -> None:
         raise click.UsageError(
             f"{name} {str(folder)!r} cannot be written: {error.strerror or error}; name another folder"
         ) from error
+
+
+def input_format(command: Callable) -> Callable:
+    """Add ``--input-format``."""
+    told = "How to read sound that has no header, such as mulaw,8000,2."
+    return click.option("--input-format", type=InputFormat(), help=told)(command)
 
 
 def verbosity(command: Callable) -> Callable:

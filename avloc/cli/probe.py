@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from avloc.cli.main import FAILED, configure_logging
-from avloc.cli.options import read_limits, verbosity
+from avloc.cli.options import input_format, read_limits, verbosity
 from avloc.cli.standard_input import check_stdin, opened_path
 from avloc.errors import MediaError
 from avloc.report.reasons import explain
 from avloc.report.schema import canonical, recording_to_dict
 from avloc.report.tables import printable
-from avloc.structures import ERROR_REASONS, Reason, Recording, Status
+from avloc.structures import ERROR_REASONS, RawFormat, Reason, Recording, Status
 
 SCHEMA = "avloc.probe/1"
 
@@ -27,15 +27,21 @@ SCHEMA = "avloc.probe/1"
 @click.option(
     "--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a cap on what is opened."
 )
+@input_format
 @verbosity
 def probe(
-    paths: tuple[str, ...], format_: str | None, limits: tuple[str, ...], quiet: bool, verbose: int
+    paths: tuple[str, ...],
+    format_: str | None,
+    limits: tuple[str, ...],
+    input_format: RawFormat | None,
+    quiet: bool,
+    verbose: int,
 ) -> None:
     """Show the streams of each PATH and which of them would be analysed. Nothing is decoded. - is stdin."""
     configure_logging(verbose=verbose, quiet=quiet)
     check_stdin(paths)
     settings = read_limits(limits)
-    documents = [describe(path, settings) for path in paths]
+    documents = [describe(path, settings, input_format) for path in paths]
     if (format_ or ("text" if sys.stdout.isatty() else "json")) == "json":
         single = len(paths) == 1 and not os.path.isdir(paths[0])
         click.echo(canonical(documents[0] if single else documents))
@@ -45,18 +51,18 @@ def probe(
     click.get_current_context().exit(FAILED if failed else 0)
 
 
-def open_recording(path: str, limits: Any) -> Recording:
+def open_recording(path: str, limits: Any, input_format: RawFormat | None) -> Recording:
     """Open the file; apart, so that a caller can put another opener in its place."""
     from avloc.media.probe import open_recording as open_
 
-    return open_(path, limits=limits)
+    return open_(path, limits=limits, input_format=input_format)
 
 
-def describe(path: str, limits: Any) -> dict[str, Any]:
+def describe(path: str, limits: Any, input_format: RawFormat | None = None) -> dict[str, Any]:
     """Describe one file as plain values, or say with a reason why it cannot be opened."""
     try:
         with opened_path(path, limits) as opened:
-            recording = replace(open_recording(opened, limits), id=path, path=path)
+            recording = replace(open_recording(opened, limits, input_format), id=path, path=path)
     except MediaError as error:
         recording = Recording(
             path, path, sha256=None, n_bytes=None, container=None, start=None, duration=None

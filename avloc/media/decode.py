@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -225,6 +225,7 @@ def request_blocks(
             **fields,
             "path": pack_path(os.path.abspath(recording.path)),  # the child has its own working folder
             "limits": limits.to_dict(),
+            "raw": None if recording._raw_format is None else asdict(recording._raw_format),
             "audio": audio.index if audio else None,
             "video": video.index if video else None,
             "zero": [zero.numerator, zero.denominator],

@@ -5,13 +5,14 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from avloc.errors import UnreadableMediaError
 from avloc.media.protocol import Message, pack_path
 from avloc.media.supervisor import Limits, borrow_supervisor
-from avloc.structures import AudioInfo, Reason, Recording, VideoInfo
+from avloc.structures import AudioInfo, RawFormat, Reason, Recording, VideoInfo
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def open_recording(
     id: str | None = None,
     extra: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    input_format: RawFormat | None = None,
 ) -> Recording:
     """Find out what a media file contains, in the decoding child.
 
@@ -46,6 +48,8 @@ def open_recording(
         Columns that pass through to the result.
     limits : Limits, optional
         Caps; the defaults without it.
+    input_format : RawFormat, optional
+        How to read a file that has no header; one that has is opened as what it is.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def open_recording(
     UnreadableMediaError
         With ``reason``: what is wrong with the file, a code of ``avloc.structures.Reason``.
     """
-    return probe(path, id=id, extra=extra, limits=limits, with_hash=True)
+    return probe(path, id=id, extra=extra, limits=limits, input_format=input_format, with_hash=True)
 
 
 def probe(
@@ -67,13 +71,14 @@ def probe(
     id: str | None = None,
     extra: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    input_format: RawFormat | None = None,
     with_hash: bool,
 ) -> Recording:
     """``open_recording`` with a choice about the hash: ``sha256`` is None without it."""
     limits = limits or Limits()
     name = os.fsdecode(path)
     before = check_file(name, limits)
-    facts = _ask(name, limits)
+    facts = _ask(name, limits, input_format)
     sha256 = _hash_bytes(name) if with_hash else None
     if check_file(name, limits) != before:
         raise UnreadableMediaError(name, "the file changed while it was read", reason="changed_during_read")
@@ -99,6 +104,7 @@ def probe(
         warnings=tuple(warnings),
         notes=tuple(facts["notes"]),
         _file_state=tuple(before),
+        _raw_format=input_format,
     )
 
 
@@ -133,10 +139,11 @@ def check_file(path: str, limits: Limits) -> FileState:
     return FileState(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
-def _ask(path: str, limits: Limits) -> dict[str, Any]:
+def _ask(path: str, limits: Limits, input_format: RawFormat | None) -> dict[str, Any]:
     # The child keeps the working folder that it was started in; this process may have another by now.
     absolute = pack_path(os.path.abspath(path))
-    request = Message("open", {"path": absolute, "limits": limits.to_dict()})
+    raw = None if input_format is None else asdict(input_format)
+    request = Message("open", {"path": absolute, "limits": limits.to_dict(), "raw": raw})
     with borrow_supervisor() as supervisor:
         answers = list(supervisor.exchange(request, path=path, wall_factor=limits.wall_factor))
     return dict(answers[-1].fields)

@@ -71,7 +71,7 @@ def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     """List streams and read packet timestamps; nothing is decoded."""
     path, limits = unpack_path(fields["path"]), fields["limits"]
     content = _inspect(path)
-    with _open(path, content, limits) as container:
+    with _open(path, content, limits, fields["raw"]) as container:
         choice = _choose(container, limits)
         yield Message("heartbeat")
         whole = container.duration is None
@@ -102,7 +102,7 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     """Decode the chosen streams, in one pass over the file where it holds them side by side."""
     path, limits = unpack_path(fields["path"]), fields["limits"]
     content = _inspect(path)
-    with _open(path, content, limits) as container:
+    with _open(path, content, limits, fields["raw"]) as container:
         tracks = {}
         first, last = fields["frames"]
         limit = Fraction(limits["duration_s"]) + 2 * Fraction(LONGER_S)  # a track ends before it gets there
@@ -132,7 +132,7 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
             errors=(av.error.FFmpegError, ValueError),
         )
         indices = list(tracks)
-        again = partial(_demux_again, path, content, limits, indices)
+        again = partial(_demux_again, path, content, limits, fields["raw"], indices)
         packets = interleave(_demux(container, indices), again, indices)
         if first:
             packets = Skipper(packets, Fraction(*fields["zero"]) + first / GRID_RATE, picture=fields["video"])
@@ -199,9 +199,11 @@ def _inspect(path: str) -> Content:
         raise Refusal("changed_during_read", f"the file cannot be read any more: {error.strerror}") from error
 
 
-def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
+def _open(path: str, content: Content, limits: Mapping[str, float], raw: Mapping[str, Any] | None) -> Any:
     if content.refusal:
         raise Refusal(*content.refusal)
+    if raw is not None and content.kind is None:
+        return _open_raw(path, limits, raw)
     if content.n_channels is not None:
         claimed = {"kind": "audio", "channels": content.n_channels, "sample_rate": content.sample_rate}
         if excess := headers.find_excess(claimed, limits):
@@ -218,6 +220,16 @@ def _open(path: str, content: Content, limits: Mapping[str, float]) -> Any:
         if content.truncated or (content.kind and small):
             raise Refusal("truncated", f"the file ends inside its header: {why}") from error
         raise Refusal("unrecognised", f"no known media container: {why}") from error
+
+
+def _open_raw(path: str, limits: Mapping[str, float], raw: Mapping[str, Any]) -> Any:
+    """Open sound without a header as the user says it is."""
+    claimed = {"kind": "audio", "channels": raw["n_channels"], "sample_rate": raw["sample_rate"]}
+    if excess := headers.find_excess(claimed, limits):
+        raise Refusal("limit_reached", excess)
+    options = {"format_whitelist": raw["codec"], "protocol_whitelist": "file"}
+    options |= {"sample_rate": str(raw["sample_rate"]), "ch_layout": f"{raw['n_channels']}C"}
+    return av.open(f"file:{path}", format=raw["codec"], options=options)
 
 
 def _choose(container: Any, limits: Mapping[str, float]) -> headers.Choice:
@@ -248,9 +260,13 @@ def _drop_silent_streams(
 
 @contextmanager
 def _demux_again(
-    path: str, content: Content, limits: Mapping[str, float], indices: list[int]
+    path: str,
+    content: Content,
+    limits: Mapping[str, float],
+    raw: Mapping[str, Any] | None,
+    indices: list[int],
 ) -> Iterator[Iterator[Any]]:
-    with _open(path, content, limits) as container:
+    with _open(path, content, limits, raw) as container:
         yield _demux(container, indices)
 
 

@@ -9,6 +9,7 @@ from avloc.media.supervisor import Limits
 from avloc.models.weights.store import load_weights, read_header
 from avloc.pipelines.localize import Localizer
 from avloc.pipelines.settings import Settings, check_count
+from avloc.structures import RawFormat
 
 
 def load_localizer(
@@ -26,6 +27,7 @@ def load_localizer(
     roles: Mapping[int, str] | None = None,
     start_s: float | None = None,
     end_s: float | None = None,
+    input_format: RawFormat | None = None,
     limits: Limits | None = None,
 ) -> Localizer:
     """Load weights and make a ``Localizer`` of them.
@@ -58,6 +60,8 @@ def load_localizer(
     start_s, end_s : float, optional [s, >= 0]
         Ends of the only part that is analysed, widened to whole frames of 0.04 s; the coverage is that of the
         whole recording.
+    input_format : RawFormat, optional
+        How to read files that have no header.
     limits : Limits, optional
         Caps on a recording.
 
@@ -78,6 +82,7 @@ def load_localizer(
         roles=roles or {},
         start_s=start_s,
         end_s=end_s,
+        input_format=input_format,
     )
     check_count("max_segments", max_segments)
     network, card, sha256 = load_weights(weights)

@@ -100,7 +100,9 @@ class Localizer:
         opened = recording if isinstance(recording, Recording) else None
         try:
             if opened is None:
-                opened = open_recording(recording, id=id, limits=self._limits)
+                opened = open_recording(
+                    recording, id=id, limits=self._limits, input_format=self.settings.input_format
+                )
             elif id is not None:
                 opened = replace(opened, id=id)
             with torch.inference_mode(), _intra_op_threads(self._threads):

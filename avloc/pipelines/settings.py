@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from avloc.structures import RawFormat
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -15,6 +17,7 @@ class Settings:
     to the document and as a table. ``channels`` is ``"each"``, ``"mix"`` or the number of the only one that
     is analysed; without it sound is analysed by channel, and mixed where there is a picture. ``roles`` names
     channels by number. ``start_s`` and ``end_s`` are the ends of the only part that is analysed.
+    ``input_format`` says how files without a header are read.
     """
 
     threshold: float | None = None
@@ -26,6 +29,7 @@ class Settings:
     roles: Mapping[int, str] = field(default_factory=dict)
     start_s: float | None = None
     end_s: float | None = None
+    input_format: RawFormat | None = None
 
     def __post_init__(self) -> None:
         for name in ("threshold", "min_score"):

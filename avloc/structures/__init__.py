@@ -20,6 +20,6 @@ from avloc.structures.prediction import (
     Timing,
     Verdict,
 )
-from avloc.structures.recording import AudioInfo, Recording, VideoInfo
+from avloc.structures.recording import RAW_CODECS, AudioInfo, RawFormat, Recording, VideoInfo
 from avloc.structures.segment import Segment
 from avloc.structures.timeline import Timeline

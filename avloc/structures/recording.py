@@ -1,5 +1,6 @@
 """What a media file contains, known before anything is decoded."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -35,6 +36,48 @@ class VideoInfo:
     used: bool
 
 
+RAW_CODECS = ("mulaw", "alaw", "u8", "s16le", "s16be", "s24le", "s32le", "f32le")
+"""Names of sample formats of sound without a header: ITU-T G.711, and linear PCM."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFormat:
+    """How to read sound that has no header: one of ``RAW_CODECS``, ``sample_rate`` in Hz, channels.
+
+    Examples
+    --------
+    >>> RawFormat.parse("mulaw,8000,2")
+    RawFormat(codec='mulaw', sample_rate=8000, n_channels=2)
+    """
+
+    codec: str
+    sample_rate: int
+    n_channels: int
+
+    def __post_init__(self) -> None:
+        counts = (self.sample_rate, self.n_channels)
+        if self.codec not in RAW_CODECS or not all(isinstance(n, int) and n > 0 for n in counts):
+            raise ValueError(
+                f"sound without a header is one of {', '.join(RAW_CODECS)}, with a rate and a number of "
+                f"channels from 1 on, got {self.codec!r}, {self.sample_rate!r} and {self.n_channels!r}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "RawFormat":
+        """Read ``CODEC,RATE,CHANNELS``; one channel where no number is given.
+
+        Raises
+        ------
+        ValueError
+            If the text has another form, or a value is none of those.
+        """
+        codec, *numbers = text.split(",")
+        if len(numbers) not in (1, 2) or not all(re.fullmatch("[0-9]{1,9}", n) for n in numbers):
+            raise ValueError(f"expected CODEC,RATE,CHANNELS such as mulaw,8000,2; got {text!r}")
+        rate, n_channels = (*map(int, numbers), 1)[:2]
+        return cls(codec, rate, n_channels)
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """One media file with an id.
@@ -59,6 +102,8 @@ class Recording:
     # What the file system said of the file when it was hashed; ``avloc.media`` compares it before it decodes.
     # It is no property of the recording: neither written, nor shown, nor part of equality.
     _file_state: tuple[int, ...] | None = field(default=None, repr=False, compare=False, kw_only=True)
+    # How a file without a header was opened; ``avloc.media`` decodes it in the same way.
+    _raw_format: RawFormat | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @property
     def audio(self) -> AudioInfo | None:

@@ -208,6 +208,7 @@ def test_options_reach_the_localizer(run, fake, files):
         "roles": {},
         "start_s": None,
         "end_s": None,
+        "input_format": None,
     }
 
 
@@ -243,6 +244,9 @@ def test_defaults_leave_the_decision_to_the_weights(run, fake, files):
         ["--files-from", "no-such-list"],
         ["--files-from", ""],
         ["--frames", ""],
+        ["--input-format", "mulaw"],
+        ["--input-format", "mp3,8000,2"],
+        ["--input-format", "mulaw,0,2"],
         ["--start", "-1"],
         ["--start", "1:75"],
         ["--end", "inf"],

@@ -22,6 +22,7 @@ OPTIONS = {
     "--channels": ["--channels", "each", "--channels", "left=agent"],
     "--start": ["--start", "0:01.5"],
     "--end": ["--end", "9"],
+    "--input-format": ["--input-format", "alaw,8000,1"],
     "--device": ["--device", "cpu"],
     "--weights": ["--weights", "fast"],
     "--threads": ["--threads", "2"],

@@ -20,7 +20,7 @@ STREAMS = (
 def fake_opener(monkeypatch):
     """Open files by name, without a decoder."""
 
-    def open_recording(path, limits):
+    def open_recording(path, limits, input_format):
         if "missing" in path:
             raise UnreadableMediaError(path, "no such file", reason="not_found")
         if "cut" in path:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.fixture
 def proc(make):
     owner = Supervisor()
-    request = Message("open", {"path": pack_path(make.wav()), "limits": Limits().to_dict()})
+    request = Message("open", {"path": pack_path(make.wav()), "limits": Limits().to_dict(), "raw": None})
     list(owner.exchange(request, path="a.wav", wall_factor=10.0))
     yield Path("/proc") / str(owner.pid)
     owner.close()

@@ -17,7 +17,7 @@ from avloc.pipelines.read_ahead import read_ahead
 
 
 def open_request(path) -> Message:
-    return Message("open", {"path": pack_path(path), "limits": Limits().to_dict()})
+    return Message("open", {"path": pack_path(path), "limits": Limits().to_dict(), "raw": None})
 
 
 def exchange(child: Supervisor, path) -> list[Message]:

@@ -16,7 +16,7 @@ def patched(patch: str) -> Supervisor:
 
 
 def ask(owner: Supervisor, path) -> list[Message]:
-    request = Message("open", {"path": pack_path(path), "limits": Limits().to_dict()})
+    request = Message("open", {"path": pack_path(path), "limits": Limits().to_dict(), "raw": None})
     try:
         return list(owner.exchange(request, path=str(path), wall_factor=10.0))
     finally:
