@@ -16,9 +16,19 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import nn
+
+from avloc.calibration.domain import Domain
 from avloc.datasets.corpus import read_manifests
+from avloc.features.audio import SAMPLES_PER_FRAME, WINDOW_FRAMES
+from avloc.features.prepare import prepare
+from avloc.media.whole import read_audio
 from avloc.models.weights.card import UNMEASURED, Card
 from avloc.models.weights.store import load_weights, read_header, save_weights
+from avloc.pipelines.windows import Window, plan_windows
+from avloc.training.batches import stack_sound
 
 NEAREST = {
     "audio_wide": ("audio_telephone", "audio_visual"),
@@ -55,6 +65,25 @@ def training_data(manifests: list[str]) -> tuple[dict, ...]:
         {"name": name, "licence": licence, "files": len(seconds), "minutes": round(sum(seconds) / 60, 1)}
         for (name, licence), seconds in sorted(groups.items())
     )
+
+
+def measure_domain(network: nn.Module, manifests: list[str], *, n_entries: int = 400) -> Domain:
+    """Embed genuine sound that the training heard, entries spread over the manifests, one window of each."""
+    kinds = ("speech", "telephony_speech")
+    entries = [e for e in read_manifests(manifests) if e.use == "train" and e.weights_ok and e.kind in kinds]
+    embeddings = []
+    for entry in entries[:: max(1, len(entries) // n_entries)]:
+        samples = read_audio(entry.path)[0, : WINDOW_FRAMES * SAMPLES_PER_FRAME]
+        waveform, mask = stack_sound([samples], window_of(len(samples)).network_frames)
+        with torch.inference_mode():
+            audio = prepare(network.inputs["audio"], waveform=waveform, audio_mask=mask)
+            embeddings.append(network(audio=audio, audio_mask=mask).sound[0].numpy())
+    return Domain.fit(np.stack(embeddings))
+
+
+def window_of(n_samples: int) -> Window:
+    """Give the only window of a short recording."""
+    return next(plan_windows(max(1, n_samples // SAMPLES_PER_FRAME)))
 
 
 def thresholds(results: dict[str, dict]) -> tuple[dict[str, float], dict[str, str]]:
@@ -156,6 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
         threshold_sources=sources,
         data=training_data(options.media),
         starting_weights=(WHISPER,),
+        domain=measure_domain(network, options.media).to_card(),
         figures=quoted,
         limits=(*LIMITS, *measured_limits(results)),
         commands=tuple(options.command),

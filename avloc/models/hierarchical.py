@@ -1,7 +1,7 @@
 """avloc's own network: two encoders, alignment, discrepancy map, pyramid and heads in one forward."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -37,7 +37,8 @@ class LocalizerOutputs:
     0.5) 2**l and its segment is [point - left, point + right). ``inside_logits`` and ``boundary_logits`` are
     (B, 2, T), rows audio and visual. ``recording_logit`` (B,). ``discrepancy`` (B, T) in [0, 1] and its
     logit, ``lag_weights`` (B, 2L+1) over lags of the sound, ``lag_evidence`` (B, 2L+1, T) the cosine at each
-    lag in each frame, ``aligned`` and ``residual`` are None where a stream is absent.
+    lag in each frame, ``aligned`` and ``residual``, and ``sound`` (B, C), the mean
+    embedding of the sound, are None where a stream is absent.
     """
 
     score_logits: tuple[Tensor, ...]
@@ -53,6 +54,7 @@ class LocalizerOutputs:
     lag_evidence: Tensor | None = None
     aligned: Aligned | None = None
     residual: Tensor | None = None
+    sound: Tensor | None = None
 
 
 @NETWORKS.register_module()
@@ -164,7 +166,8 @@ class HierarchicalLocalizer(nn.Module):
         stream_masks = torch.stack(
             [_or_none(audio, audio_mask, mask), _or_none(visual, visual_mask, mask)], dim=1
         )
-        return self._heads(masked(fused, mask), mask, stream_masks, aligned, map_logit, residual)
+        outputs = self._heads(masked(fused, mask), mask, stream_masks, aligned, map_logit, residual)
+        return outputs if heard is None else replace(outputs, sound=_mean(heard, audio_mask))
 
     def _heads(
         self,
@@ -211,6 +214,11 @@ class HierarchicalLocalizer(nn.Module):
             point_masks=outputs.point_masks,
             frame_rate=self.frame_rate,
         )
+
+
+def _mean(embedding: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the real frames, (B, C); zeros where there is none."""
+    return masked(embedding, mask).sum(2) / mask.sum(1, keepdim=True).clamp_min(1)
 
 
 def _or_none(stream: tuple | None, stream_mask: Tensor | None, like: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ class WindowFindings:
 
     ``curves`` float32 (n,) by name, NaN where a stream is absent; ``score`` [0, 1]; ``lag_weights`` float32
     (2 L + 1,) over the lags of the sound and ``band`` float32 (2 L + 1, n), the cosine of picture and sound
-    at each lag in each frame: None where the two were not compared.
+    at each lag in each frame: None where the two were not compared. ``sound`` float32 (C,) is the mean
+    embedding of the sound, or None.
     """
 
     proposals: Proposals
@@ -44,6 +45,7 @@ class WindowFindings:
     score: float
     lag_weights: np.ndarray | None
     band: np.ndarray | None
+    sound: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ class WindowAnalyser:
         if outputs.lag_weights is not None:
             lags = outputs.lag_weights[0].float().cpu().numpy()
             band = outputs.lag_evidence[0, :, : window.n_frames].float().cpu().numpy()
-        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lags, band)
+        sound = None if outputs.sound is None else outputs.sound[0].float().cpu().numpy()
+        return WindowFindings(proposals, _curves(outputs, heard, seen), score, lags, band, sound)
 
     def _mask(self, present: np.ndarray, n_total: int) -> Tensor:
         """Real frames first, then the repetition, which is never real: bool (1, T)."""

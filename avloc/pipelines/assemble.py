@@ -3,6 +3,7 @@
 import numpy as np
 
 from avloc.calibration.abstain import MIN_DURATION_S, abstentions, cautions
+from avloc.calibration.domain import Domain
 from avloc.decoding.select import Selection
 from avloc.features.audio import RATE
 from avloc.pipelines.facts import Account
@@ -86,8 +87,15 @@ class Assembler:
             )
             for key in sorted(findings, key=lambda key: key.order)
         ]
+        domain = Domain.from_card(card.domain)
         self.account = Account(
-            recording, tracks, self._results, end_s=self.end_s, noticed=warnings, is_part=settings.is_part
+            recording,
+            tracks,
+            self._results,
+            end_s=self.end_s,
+            noticed=warnings,
+            is_part=settings.is_part,
+            out_of_domain=any(found.distance(domain) > 1.0 for found in findings.values()),
         )
 
     def stop_reason(self) -> Reason | None:

@@ -30,6 +30,8 @@ class Account:
         Warnings of opening and decoding.
     is_part : bool
         Only a part was decoded. Of that, as of a damaged stream, what the headers promise counts as there.
+    out_of_domain : bool
+        The sound of a channel is too far from what the network was trained on.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class Account:
         end_s: float,
         noticed: Iterable[Reason],
         is_part: bool,
+        out_of_domain: bool,
     ) -> None:
         self._recording, self._tracks, self._results = recording, tracks, results
         self._end_s, self._is_incomplete = end_s, is_part or bool(DAMAGE & set(noticed))
+        self._out_of_domain = out_of_domain
         self.facts = self._gather()
 
     def analysed(self, duration_s: float) -> Analysed:
@@ -90,6 +94,7 @@ class Account:
             small_face_s=GRID.time(faces.small_frames),
             static_face_s=GRID.time(faces.static_frames),
             several_faces_s=GRID.time(faces.several_frames),
+            out_of_domain=self._out_of_domain,
             off_screen_s=_union_s([segment for r in spoken for segment in self.off_screen(r)]),
         )
 

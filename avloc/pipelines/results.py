@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from avloc.calibration.abstain import NARROWBAND_HZ
+from avloc.calibration.domain import Domain
 from avloc.decoding.proposals import Proposals, modality_of
 from avloc.decoding.select import Selection, rank, suppress
 from avloc.features.audio import RATE
@@ -20,9 +21,10 @@ CURVES = ("score_audio", "score_visual", "discrepancy", "boundary")
 
 
 class Thresholds(Protocol):
-    """What is needed of the card of a weights file."""
+    """What is needed of the card of a weights file: thresholds by path, and the domain of the training."""
 
     thresholds: Mapping[str, float]
+    domain: Mapping | None
 
     def is_calibrated(self, path: str) -> bool:
         """Whether the threshold of a path was measured on data of that path."""
@@ -47,6 +49,7 @@ class ChannelFindings:
     merger: Merger
     score: float = 0.0
     lag_weights: list[np.ndarray] = field(default_factory=list)
+    sounds: list[tuple[int, np.ndarray]] = field(default_factory=list)  # frames, and their mean embedding
 
     def add(self, window: Window, paired: Paired) -> None:
         """Add what was found in a window."""
@@ -57,6 +60,17 @@ class ChannelFindings:
         self.score = max(self.score, found.score)
         if found.lag_weights is not None:
             self.lag_weights.append(found.lag_weights)
+        if found.sound is not None:
+            n_heard = int((~np.isnan(found.curves["score_audio"])).sum())
+            self.sounds.append((n_heard, found.sound))
+
+    def distance(self, domain: Domain | None) -> float:
+        """How far the sound is from the domain of the weights, 1 at the limit; 0 where that is not known."""
+        weights = [n_frames for n_frames, _ in self.sounds]
+        if domain is None or not sum(weights):
+            return 0.0
+        mean = np.average([sound for _, sound in self.sounds], axis=0, weights=weights)
+        return domain.distance(mean) / domain.limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class LoudnessNetwork(nn.Module):
 
     ``calls`` keeps the masks of every window. The lag is always three frames, and how well a mouth goes with
     the sound there is a function of its brightness (T,): ``agreement``, 0.6 unless a test sets another.
+    ``levels`` are the mean levels that it gives as the embedding of the sound.
     """
 
     inputs = {"audio": ("log_mel",), "visual": ("mouth96_box",)}
@@ -33,6 +34,7 @@ class LoudnessNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[dict] = []
+        self.levels: list[float] = []
         self.agreement = lambda brightness: torch.full_like(brightness, 0.6)
 
     def forward(self, *, audio=None, audio_mask=None, visual=None, visual_mask=None):
@@ -49,13 +51,15 @@ class LoudnessNetwork(nn.Module):
                 loud[0] = (level > real.max() - 1.3) & audio_mask[0]
         if visual is not None:
             loud[1] = (visual[0][0].mean(dim=(1, 2)) > 1.0) & visual_mask[0]
+        heard = None if audio is None else level[audio_mask[0]].mean()[None]
+        self.levels += [] if heard is None else [float(heard)]
         evidence = None
         if audio is not None and visual is not None:
             evidence = torch.zeros(1, 31, n_frames)
             evidence[0, 15 + 3] = self.agreement(visual[0][0].mean(dim=(1, 2))) * visual_mask[0]
-        return self._outputs(loud, mask, evidence)
+        return self._outputs(loud, mask, evidence, heard)
 
-    def _outputs(self, loud, mask, evidence):
+    def _outputs(self, loud, mask, evidence, level):
         n_frames = mask.shape[1]
         scores, distances = torch.full((1, n_frames), -9.0), torch.ones(1, 2, n_frames)
         modality = torch.full((1, 2, n_frames), -3.0)
@@ -76,6 +80,7 @@ class LoudnessNetwork(nn.Module):
             discrepancy=torch.full((1, n_frames), 0.25) if evidence is not None else None,
             lag_weights=torch.eye(31)[None, 15 + 3] if evidence is not None else None,
             lag_evidence=evidence,
+            sound=None if level is None else level[None],
         )
 
     def proposals(self, outputs):
@@ -182,7 +187,7 @@ def noise(duration_s, *bursts, seed=0, channels=1):
     return samples
 
 
-def make_card(**changes):
+def card_of(**changes):
     values = {
         "name": "made",
         "network": "LoudnessNetwork",
@@ -215,7 +220,7 @@ def localizer_of(network):
     def make(*, selection=None, network=network, threads=1, card=None, **settings):
         return Localizer(
             network,
-            card or make_card(),
+            card or card_of(),
             weights_sha256="ab" * 32,
             selection=selection or Selection(),
             settings=Settings(**settings),
@@ -244,3 +249,8 @@ def make_media():
 @pytest.fixture
 def make_noise():
     return noise
+
+
+@pytest.fixture
+def make_card():
+    return card_of

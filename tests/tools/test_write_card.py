@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,3 +90,12 @@ def test_only_what_may_train_shipped_weights_is_listed_with_its_licence(write_ca
     assert write_card.training_data([str(path)]) == (
         {"name": "LibriSpeech", "licence": "CC BY 4.0", "files": 2, "minutes": 2.0},
     )
+
+
+def test_the_domain_is_that_of_the_genuine_sound_of_the_training(write_card, shared_corpus):
+    from avloc.models.weights.store import load_weights
+
+    network, _, _ = load_weights("default")
+    domain = write_card.measure_domain(network, [str(shared_corpus / "manifest.json")], n_entries=6)
+    assert domain.centre.shape == domain.scale.shape == (network.audio_encoder.out_channels,)
+    assert 0.5 < domain.limit < 3.0 and np.isfinite(domain.centre).all()

@@ -32,6 +32,9 @@ class Card:
         Data sets of the training: ``name``, ``licence`` and further plain values.
     starting_weights : tuple of dict
         Weights that the training began with: ``name``, ``licence`` and further plain values.
+    domain : dict, optional [keys centre, scale, limit]
+        Where the mean embeddings of genuine sound lie: numbers (C,), (C,) above 0, and the distance from
+        which a recording is out of the domain. None: it was not measured, and no recording is.
     figures : dict
         Measured quality, nested: data set, condition, figure. Intervals stand beside the values.
     limits : tuple of str
@@ -52,6 +55,7 @@ class Card:
     threshold_sources: dict[str, str]
     data: tuple[dict, ...] = ()
     starting_weights: tuple[dict, ...] = ()
+    domain: dict | None = None
     figures: dict = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -86,6 +90,7 @@ class Card:
         if not isinstance(self.figures, Mapping):
             raise CheckpointError(f"card: figures must be a mapping, got {self.figures!r}")
         _check_plain(self.figures, "figures", depth=0)
+        _check_domain(self.domain)
 
     def is_calibrated(self, path: str) -> bool:
         """Whether the threshold of ``path`` was measured on data of that very path."""
@@ -189,6 +194,23 @@ def _checked_sources(value: object, where: str) -> tuple[dict, ...]:
             _check_text(source.get(key), f"{where}[{i}].{key}")
         _check_plain(source, f"{where}[{i}]", depth=0)
     return tuple(dict(source) for source in value)
+
+
+def _check_domain(value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping) or set(value) != {"centre", "scale", "limit"}:
+        raise CheckpointError(f"card: domain must have the keys centre, scale and limit, got {value!r:.80}")
+    _check_plain(value, "domain", depth=0)
+    centre, scale, limit = value["centre"], value["scale"], value["limit"]
+    if not (_are_numbers(centre) and _are_numbers(scale) and len(centre) == len(scale) > 0):
+        raise CheckpointError("card: domain.centre and domain.scale must be lists of numbers of one length")
+    if not (_are_numbers([limit]) and limit > 0 and min(scale) > 0):
+        raise CheckpointError(f"card: domain.limit and domain.scale must be above 0, got the limit {limit!r}")
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(type(entry) in (int, float) for entry in value)
 
 
 def _check_plain(value: object, where: str, *, depth: int) -> None:

@@ -117,3 +117,32 @@ def test_endless_nesting_is_refused():
         figures = {"a": figures}
     with pytest.raises(CheckpointError, match="nested deeper than 12"):
         Card.from_dict(_values(figures=figures))
+
+
+DOMAIN = {"centre": [0.0, 1.0], "scale": [1.0, 2.0], "limit": 2.5}
+
+
+def test_a_card_may_hold_the_domain_of_the_training():
+    made = Card.from_dict(_values() | {"domain": DOMAIN})
+    assert Card.from_dict(json.loads(json.dumps(made.to_dict()))) == made and made.domain == DOMAIN
+    assert Card.from_dict(_values()).domain is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"limit": 0},
+        {"limit": True},
+        {"limit": float("nan")},
+        {"scale": [1.0, 0.0]},
+        {"scale": [1.0]},
+        {"centre": ["a", 1.0]},
+        {"centre": 1.0},
+        {"more": 1},
+    ],
+)
+def test_a_domain_that_does_not_fit_is_refused(changes):
+    with pytest.raises(CheckpointError, match="card: domain"):
+        Card.from_dict(_values() | {"domain": DOMAIN | changes})
+    with pytest.raises(CheckpointError, match="card: domain must have the keys"):
+        Card.from_dict(_values() | {"domain": [1.0]})
