@@ -73,11 +73,11 @@ WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
 @input_format
 @click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
 @click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the network on the CPU.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use. Default: all.")
 @click.option(
     "--limit", "limits", multiple=True, metavar="NAME=VALUE", help="Change a cap on what is decoded."
 )
-@click.option("--reproducible", is_flag=True, help="Same input, same bytes: one thread, no timing.")
+@click.option("--reproducible", is_flag=True, help="Same input, same bytes: no timing, one core a recording.")
 @click.option("--fail-on-detection", is_flag=True, help="Exit with 10 when a forged segment was found.")
 @verbosity
 def localize(
@@ -114,14 +114,13 @@ def localize(
     inputs = find_inputs(paths, files_from, recursive=recursive)
     format_ = format_ or default_format(output)
     refuse_unused(format_, curves=curves, all_proposals=all_proposals is not None)
-    if reproducible and threads not in (None, 1):
-        # Another number of threads adds numbers in another order, and the last bits differ.
-        raise click.UsageError(f"--reproducible runs in one thread, got --threads {threads}; leave one out")
     if end is not None and end <= (start or 0.0):
         raise click.UsageError(f"--end comes after --start, got {end:g} s and {start or 0.0:g} s")
+    n_at_once = min(len(inputs), threads or os.cpu_count() or 1) if device == "cpu" else 1
     settings = {
         "device": device,
-        "threads": 1 if reproducible else threads,
+        # Another number of threads for one recording adds numbers in another order, and the last bits differ.
+        "threads": 1 if reproducible or n_at_once > 1 else threads,
         "threshold": threshold,
         "min_score": min_score,
         "max_segments": max_segments,
@@ -144,6 +143,7 @@ def localize(
             progress,
             limits=settings["limits"],
             frames=open_frames(frames, output, inputs),
+            n_at_once=n_at_once,
         )
     if not quiet and len(inputs) > 1:
         click.echo(f"avloc: {tally.summary()}", err=True)

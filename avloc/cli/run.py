@@ -1,7 +1,6 @@
-"""One recording after the other: analysed, written, counted, whatever happens to it."""
+"""Every recording of a run: analysed, written, counted, whatever happens to it."""
 
 import logging
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 
 from avloc.cli.main import Terminated, silence_stdout
 from avloc.cli.progress import Progress, Tally
+from avloc.cli.side_by_side import in_order
 from avloc.cli.standard_input import opened_path
 from avloc.errors import MediaError
 from avloc.media.listing import Input
@@ -29,18 +29,19 @@ def run(
     *,
     limits: Any,
     frames: FrameWriter | None = None,
+    n_at_once: int = 1,
 ) -> Tally:
-    """Analyse and write one recording after the other; an interrupt keeps what was written."""
+    """Analyse recordings, some at once, write them in order; an interrupt keeps what was written."""
     tally = Tally()
     localizer = load()
+    analysed = in_order(lambda item: _analyse(localizer, item, limits), inputs, n_threads=n_at_once)
     try:
-        for number, item in enumerate(inputs, start=1):
-            progress.step(number, item.id)
-            started = time.monotonic()
-            prediction = _analyse(localizer, item, limits)
+        for number in range(1, len(inputs) + 1):
+            progress.step(number, inputs[number - 1].id)
+            item, prediction = next(analysed)
             progress.clear()
-            told = prediction.verdict or prediction.status
-            logger.info("%s: %s, %.1f s", item.id, told, time.monotonic() - started)
+            told, took = prediction.verdict or prediction.status, prediction.timing
+            logger.info("%s: %s, %.1f s", item.id, told, took.wall_s if took else 0.0)
             if not _write(report, frames, prediction, tally):
                 break
     except (KeyboardInterrupt, Terminated):
@@ -49,6 +50,8 @@ def run(
         if report.n_written:
             _finish(report, tally)
         raise
+    finally:
+        analysed.close()
     _finish(report, tally)
     return tally
 

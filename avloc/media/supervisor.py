@@ -20,6 +20,7 @@ from avloc.media.clock import GRID_RATE
 from avloc.media.protocol import Message, ProtocolError, encode_message, read_message
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+MOST_IDLE = 4  # children that wait for a next recording
 GRACE_S = 60.0  # waiting that every recording may cost, and the longest silence of the child
 PIPE_BYTES = 1 << 20
 BOOT = (
@@ -245,7 +246,7 @@ def borrow_supervisor() -> Iterator[Supervisor]:
         yield supervisor
     finally:
         with _idle_lock:
-            kept = not _idle
+            kept = len(_idle) < MOST_IDLE
             if kept:
                 _idle.append(supervisor)
         if not kept:

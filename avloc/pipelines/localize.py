@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -202,16 +203,33 @@ class Localizer:
         )
 
 
-@contextmanager
-def _intra_op_threads(threads: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        if threads is not None:
-            torch.set_num_threads(before)
+class _IntraOpThreads:
+    """Sets the number of threads of torch while any recording is analysed, and restores it after the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_users = self._before = 0
+
+    @contextmanager
+    def __call__(self, n_threads: int | None) -> Iterator[None]:
+        if n_threads is None:
+            yield
+            return
+        with self._lock:
+            if not self._n_users:
+                self._before = torch.get_num_threads()
+            self._n_users += 1
+            torch.set_num_threads(n_threads)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_users -= 1
+                if not self._n_users:
+                    torch.set_num_threads(self._before)
+
+
+_intra_op_threads = _IntraOpThreads()
 
 
 def _reason(error: MediaError) -> Reason:

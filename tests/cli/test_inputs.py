@@ -114,3 +114,14 @@ def test_shell_completion_names_verbs_and_options(tmp_path):
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
         )
         assert expected in done.stdout, (done.stdout, done.stderr)
+
+
+def test_rows_are_in_input_order_however_many_are_analysed_at_once(run, fake, files):
+    paths = files(*(f"{n}{'broken' if n % 3 == 0 else ''}.wav" for n in range(12)))
+    one = run("localize", *paths, "--threads", "1", "--reproducible")
+    assert fake.settings["threads"] == 1 and [json.loads(one.out)[5]["input"]["name"]] == ["5.wav"]
+    assert run("localize", *paths, "--threads", "5", "--reproducible").out == one.out
+    run("localize", paths[1], "--threads", "5")
+    assert fake.settings["threads"] == 5
+    run("localize", paths[1], "--threads", "5", "--reproducible")
+    assert fake.settings["threads"] == 1
