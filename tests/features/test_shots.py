@@ -1,4 +1,4 @@
-"""Cuts at known frames of made videos, and what is none: flashes, dissolves, fades, pans, standing pictures."""
+"""Cuts at known frames of made videos, and what is none: flashes, dissolves, fades, pans, still pictures."""
 
 import cv2
 import numpy as np
