@@ -158,7 +158,7 @@ def face_share(path: Path) -> float:
         for block in decoder:
             if isinstance(block, VideoBlock):
                 total += len(block.source_index)
-                seen += sum(int(face.present.sum()) for face in block.faces)
+                seen += int(np.any([face.present for face in block.faces], axis=0).sum())
     return seen / total
 
 

@@ -13,7 +13,7 @@ from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
 from avloc.errors import AnnotationError, MediaError
 from avloc.features.audio import SAMPLES_PER_FRAME
 
-VERSION = "1"  # part of the cache's names: raise it when decoding or face tracking changes
+VERSION = "2"  # part of the cache's names: raise it when decoding or face tracking changes
 LEAST_PRESENT = 0.5
 CROP = "mouth96_box"
 
@@ -152,7 +152,8 @@ def _decode(entry: Entry, file: Path) -> None:
     present = np.zeros(total, dtype=bool)
     for block in pictures:
         place = slice(block.start_frame, block.start_frame + len(block.source_index))
-        for face in block.faces:
+        # the largest comes last and stays where there are several
+        for face in sorted(block.faces, key=lambda face: np.nanmedian(face.boxes[:, 2:].prod(axis=1))):
             mouth[place][face.present] = face.crops[CROP][face.present]
             boxes[place][face.present] = face.boxes[face.present]
             present[place] |= face.present

@@ -46,7 +46,7 @@ class FaceFrames:
     Attributes
     ----------
     face : int
-        Id of the track; a new one after a cut or a loss.
+        Id of the track; higher after a cut than all before it, and a new one after a loss.
     boxes : np.ndarray [shape=(n, 4), float32, px]
         x, y, width, height in the source frame; NaN where the face is absent.
     present : np.ndarray [shape=(n,), bool]
@@ -72,9 +72,10 @@ class VideoBlock:
     source_index : np.ndarray [shape=(n,), int64]
         Source frame, in order of presentation, shown at the centre of each grid frame; -1 for none.
     faces : tuple of FaceFrames
-        The face tracks that touch the block.
+        The face tracks that touch the block, in order of their ids; a frame has at most four.
     cuts : np.ndarray [shape=(n,), bool]
-        Where a new shot begins; not looked for yet, so False throughout.
+        Where a new shot begins, never on the first frame that is decoded. They are looked for with the faces;
+        False throughout where those are left alone.
     """
 
     start_frame: int
@@ -228,6 +229,7 @@ def request_blocks(
             "raw": None if recording._raw_format is None else asdict(recording._raw_format),
             "audio": audio.index if audio else None,
             "video": video.index if video else None,
+            "channels": audio.n_channels if audio else None,
             "zero": [zero.numerator, zero.denominator],
         },
     )
@@ -239,19 +241,17 @@ def request_blocks(
 
 
 def _make_video_block(message: Message) -> VideoBlock:
-    """Split the flat arrays of a message by face track."""
-    ids, boxes = message.arrays["face"], message.arrays["boxes"]
-    crops = {name.removeprefix("crop_"): a for name, a in message.arrays.items() if name.startswith("crop_")}
+    """Spread the rows of a message, one a face and frame, over the frames of each track."""
+    arrays = message.arrays
+    n, frames, ids = len(arrays["source_index"]), arrays["row_frame"], arrays["face"]
+    crops = {name.removeprefix("crop_"): a for name, a in arrays.items() if name.startswith("crop_")}
     faces = []
-    for face in sorted(set(ids[ids >= 0].tolist())):
-        present = ids == face
-        faces.append(
-            FaceFrames(
-                face=face,
-                boxes=np.where(present[:, None], boxes, np.float32(np.nan)),
-                present=present,
-                crops={name: np.where(present[:, None, None], a, np.uint8(0)) for name, a in crops.items()},
-            )
-        )
-    sources = message.arrays["source_index"]
-    return VideoBlock(message.fields["start"], sources, tuple(faces), np.zeros(len(sources), bool))
+    for face in np.unique(ids).tolist():
+        rows = np.flatnonzero(ids == face)
+        boxes, present = np.full((n, 4), np.nan, np.float32), np.zeros(n, bool)
+        boxes[frames[rows]], present[frames[rows]] = arrays["boxes"][rows], True
+        spread = {name: np.zeros((n, *crop.shape[1:]), np.uint8) for name, crop in crops.items()}
+        for name, crop in crops.items():
+            spread[name][frames[rows]] = crop[rows]
+        faces.append(FaceFrames(face, boxes, present, spread))
+    return VideoBlock(message.fields["start"], arrays["source_index"], tuple(faces), arrays["cuts"])

@@ -1,4 +1,4 @@
-"""Decoded pictures to the 25 Hz grid: which source frame is shown, where the face is, crops; in the child."""
+"""Decoded pictures to the 25 Hz grid: which source frame is shown, shots, faces, crops; in the child."""
 
 import time as wall
 from collections import deque
@@ -24,7 +24,8 @@ class PictureTrack:
     convert : callable
         ``convert(frame, format=..., width=..., height=...)`` gives the frame in another pixel format.
     make_tracker : callable, optional
-        ``make_tracker(frame_size=(width, height))`` gives a face tracker; without it no face is looked for.
+        ``make_tracker(frame_size=(width, height))`` gives a face tracker; without it neither faces nor cuts
+        are looked for.
     crops : mapping
         From the name of a crop to ``(shape, function of (frame, box))``.
 
@@ -59,7 +60,8 @@ class PictureTrack:
         self.n_before: Callable[[int | None], int] = lambda pts: 0
         self._n_before = 0
         self._finished = clock.next  # grid frames before this one have left the tracker
-        self._faces: dict[int, tuple[int, np.ndarray, dict[str, np.ndarray]]] = {}
+        # By grid frame: whether a shot begins, and each face with its box and crops.
+        self._tracked: dict[int, tuple[bool, list[tuple[int, np.ndarray, dict[str, np.ndarray]]]]] = {}
         self.n_frames = 0  # decoded
         self.face_s = 0.0
 
@@ -100,7 +102,7 @@ class PictureTrack:
                 yield from self._emit(whole=False)
 
     def _track(self, index: int) -> None:
-        """Look for the face of the held frame at this grid frame."""
+        """Look for the faces of the held frame at this grid frame."""
         if self._gray is None:
             self._gray = self._to_gray(self._held)
         began = wall.perf_counter()
@@ -111,9 +113,11 @@ class PictureTrack:
 
     def _take(self, tracked: Any) -> None:
         for item in tracked:
-            if item.face >= 0:
-                cut = {name: make(item.frame_gray, item.box) for name, (_, make) in self._crops.items()}
-                self._faces[item.grid_index] = (item.face, np.asarray(item.box, np.float32), cut)
+            faces = []
+            for face, box in item.faces:
+                cut = {name: make(item.frame_gray, box) for name, (_, make) in self._crops.items()}
+                faces.append((face, np.asarray(box, np.float32), cut))
+            self._tracked[item.grid_index] = (item.cut, faces)
             self._finished = item.grid_index + 1
 
     def _emit(self, *, whole: bool) -> Iterator[Message]:
@@ -130,16 +134,18 @@ class PictureTrack:
 
     def _make_block(self, n: int) -> Message:
         sources = np.array([self._sources.popleft() for _ in range(n)], np.int64)
-        arrays = {"source_index": sources, "face": np.full(n, -1, np.int32)}
-        arrays["boxes"] = np.full((n, 4), np.nan, np.float32)
+        tracked = [self._tracked.pop(self._start + k, (False, [])) for k in range(n)]
+        rows = [(k, *face) for k, (_, faces) in enumerate(tracked) for face in faces]
+        arrays = {
+            "source_index": sources,
+            "cuts": np.array([cut for cut, _ in tracked], bool),
+            "row_frame": np.array([k for k, *_ in rows], np.int32),
+            "face": np.array([face for _, face, _, _ in rows], np.int32),
+            "boxes": np.array([box for *_, box, _ in rows], np.float32).reshape(-1, 4),
+        }
         for name, (shape, _) in self._crops.items():
-            arrays[f"crop_{name}"] = np.zeros((n, *shape), np.uint8)
-        for row in range(n):
-            found = self._faces.pop(self._start + row, None)
-            if found is not None:
-                arrays["face"][row], arrays["boxes"][row] = found[:2]
-                for name, crop in found[2].items():
-                    arrays[f"crop_{name}"][row] = crop
+            cut = np.array([crops[name] for *_, crops in rows], np.uint8)
+            arrays[f"crop_{name}"] = cut.reshape(-1, *shape)
         fields = {"start": self._start, "media_s": float((self._start + n) / GRID_RATE)}
         self._start += n
         return Message("video", fields, arrays)

@@ -3,7 +3,7 @@
 One message is a length, a JSON header and the raw bytes of the arrays that the header announces. Nothing is
 ever unpickled: the child reads untrusted files, so the size of the header and the type and size of each array
 are checked here before anything is allocated. What the fields and arrays of a message may hold is checked
-afterwards, in ``answers.py``, before anything is used.
+afterwards, in ``answers.py`` and ``block_checks.py``, before anything is used.
 
 ::
 
@@ -29,6 +29,7 @@ MAX_MESSAGE_BYTES = 1 << 28  # one RGB frame of the largest picture (40 megapixe
 MAX_KIND_CHARACTERS = 32
 MAX_ARRAYS = 16
 MAX_DIMENSIONS = 4
+MAX_FACES = 4  # tracks at the same time, and faces on a frame
 DTYPES = frozenset(("|b1", "|u1", "<i4", "<i8", "<f4"))
 
 

@@ -27,6 +27,8 @@ class SoundTrack:
         frame of that rate that it is given.
     sample_rate : int [Hz]
         Rate of the blocks.
+    n_channels : int or None
+        Channels of the blocks, whatever the frames have; None or 0 for as many as the first frame has.
     limit : Fraction [s]
         No timestamp after this is believed.
     first, last : int [samples, >= 0]
@@ -47,6 +49,7 @@ class SoundTrack:
         make_converter: Callable[[int, str], Any],
         *,
         sample_rate: int,
+        n_channels: int | None = None,
         limit: Fraction,
         first: int = 0,
         last: int | None = None,
@@ -62,7 +65,7 @@ class SoundTrack:
         self._written = first  # end of what is in blocks and in the buffer, in output samples
         self._emitted = first
         self._last = last
-        self._n_channels = 0
+        self._n_channels = n_channels or 0
         self._buffer: list[tuple[np.ndarray, bool]] = []
         self.n_sanitised = 0
         self.n_frames = 0
@@ -147,7 +150,7 @@ class SoundTrack:
         samples = samples[:, max(0, self._written - start) : end]
         if samples.shape[1] == 0:
             return
-        if samples.shape[0] != self._n_channels:  # the layout changed within the stream
+        if samples.shape[0] != self._n_channels:  # the layout changed, or the header knew of others
             fitted = np.zeros((self._n_channels, samples.shape[1]), np.float32)
             n_common = min(self._n_channels, samples.shape[0])
             fitted[:n_common] = samples[:n_common]

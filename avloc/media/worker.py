@@ -22,7 +22,7 @@ from avloc.media.clock import GRID_RATE, FrameClock, frame_to_sample
 from avloc.media.content import Content, inspect_content
 from avloc.media.interleave import interleave
 from avloc.media.picture import ColourTrack, PictureTrack
-from avloc.media.protocol import Message, encode_message, read_message, unpack_path
+from avloc.media.protocol import MAX_FACES, Message, encode_message, read_message, unpack_path
 from avloc.media.sandbox import enter_sandbox
 from avloc.media.skipping import Skipper
 from avloc.media.sound import SoundTrack
@@ -112,6 +112,7 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
                 _make_resampler,
                 _make_sample_converter,
                 sample_rate=rate,
+                n_channels=fields["channels"],
                 limit=limit,
                 first=frame_to_sample(first, rate),
                 last=None if last is None else frame_to_sample(last, rate),
@@ -162,7 +163,8 @@ def _make_picture(clock: FrameClock, fields: Mapping[str, Any]) -> PictureTrack 
 
     known = {"mouth96_box": ((96, 96), mouth_crop)}
     crops = {name: known[name] for name in fields["crops"]}
-    return PictureTrack(clock, _make_converter(), make_tracker=FaceTracker, crops=crops)
+    make_tracker = partial(FaceTracker, max_faces=MAX_FACES)
+    return PictureTrack(clock, _make_converter(), make_tracker=make_tracker, crops=crops)
 
 
 def _make_converter() -> Callable[..., Any]:

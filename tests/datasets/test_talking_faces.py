@@ -1,12 +1,16 @@
 """TalkingFaces: sound, crops and presence of a clip on one clock, decoded once."""
 
 import json
+from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
 from avloc.datasets.talking_faces import TalkingFaces
 from avloc.errors import AnnotationError
+from avloc.media.encode import write_video
+from avloc.media.whole import read_audio, read_frames
 
 
 @pytest.mark.dataset
@@ -36,3 +40,24 @@ def test_nothing_of_another_use_or_licence_is_opened(shared_media, tmp_path):
     for options in ({"use": "dev"}, {"use": "train", "weights_only": False}):
         with pytest.raises(AnnotationError, match="no talking face"):
             TalkingFaces.build([tmp_path / "manifest.json"], cache=tmp_path, **options)
+
+
+@pytest.mark.dataset
+def test_of_several_faces_the_largest_is_kept(shared_corpus, tmp_path):
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    clip = next(r for r in rows if r["kind"] == "genuine_talking_face" and r["use"] == "dev")
+    (frames, rate), sound = (
+        read_frames(shared_corpus / clip["file"]),
+        read_audio(shared_corpus / clip["file"]),
+    )
+    half = np.stack([cv2.resize(frame, (180, 144), interpolation=cv2.INTER_AREA) for frame in frames])
+    half = np.pad(half, ((0, 0), (72, 72), (0, 0), (0, 0)), constant_values=128)
+    for left, beside in ((0, [frames, half]), (180, [half, frames])):
+        path = tmp_path / f"{left}.mp4"
+        write_video(path, np.concatenate(beside, axis=2), Fraction(rate), sound, 16_000)
+        entry = clip | {"id": path.name, "file": str(path), "sha256": f"{left:064x}"[::-1]}
+        (tmp_path / "manifest.json").write_text(json.dumps({"entries": [entry]}))
+        loaded = TalkingFaces.build([tmp_path / "manifest.json"], use="dev", cache=tmp_path)[0]
+        assert loaded.present.all() and (loaded.boxes[:, 2] > 100).all()
+        centre = loaded.boxes[:, 0] + loaded.boxes[:, 2] / 2
+        assert ((left < centre) & (centre < left + 360)).all()

@@ -280,29 +280,6 @@ def test_several_decoders_may_be_open_at_the_same_time(make):
     np.testing.assert_array_equal(first.samples, next(iter(Decoder(recordings[0]))).samples)
 
 
-def test_faces_of_a_real_clip_come_with_crops_in_time(shared_media):
-    recording = open_recording(shared_media / "genuine" / "grid-brbk7n.mpg")
-    with Decoder(recording) as decoder:
-        blocks = [b for b in decoder if isinstance(b, VideoBlock)]
-    assert decoder.face_timing_s > 0
-    assert decoder.decode_timing_s > 0
-    present = np.zeros(75, bool)
-    for block in blocks:
-        assert not block.cuts.any()
-        for face in block.faces:
-            assert face.boxes.shape == (len(block.source_index), 4)
-            assert face.boxes.dtype == np.float32
-            assert np.isfinite(face.boxes[face.present]).all()
-            assert np.isnan(face.boxes[~face.present]).all()
-            crops = face.crops["mouth96_box"]
-            assert crops.shape == (len(block.source_index), 96, 96)
-            assert crops.dtype == np.uint8
-            assert (crops[face.present].std(axis=(1, 2)) > 5).all()
-            present[block.start_frame :][: len(face.present)] |= face.present
-    assert present.mean() > 0.9
-    assert sum(len(b.source_index) for b in blocks) == 75
-
-
 def test_sound_and_pictures_of_a_real_clip_come_interleaved(shared_media):
     recording = open_recording(shared_media / "genuine" / "hamilton-short.mp4")
     heard = seen = 0.0

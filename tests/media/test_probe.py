@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from avloc.errors import UnreadableMediaError
-from avloc.media.decode import Decoder
+from avloc.media.decode import AudioBlock, Decoder
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
-from avloc.structures import AudioInfo, Reason
+from avloc.structures import AudioInfo, Reason, VideoInfo
 
 
 def reason_of(path, **options) -> str:
@@ -86,6 +86,8 @@ def test_cover_art_is_no_video(make):
     recording = open_recording(path)
     assert recording.video is None
     assert recording.audio is not None
+    assert [(type(s), s.used) for s in recording.streams] == [(AudioInfo, True), (VideoInfo, False)]
+    assert all(isinstance(block, AudioBlock) for block in Decoder(recording))
 
 
 def test_of_many_sound_streams_the_first_is_used_and_all_are_listed(make):

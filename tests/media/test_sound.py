@@ -25,11 +25,12 @@ def frame(
     return made
 
 
-def run(frames, sample_rate: int = 16000):
+def run(frames, sample_rate: int = 16000, n_channels: int | None = None):
     track = SoundTrack(
         lambda rate: av.AudioResampler(format="flt", rate=rate),
         lambda rate, form: av.AudioResampler(format=form, rate=rate),
         sample_rate=sample_rate,
+        n_channels=n_channels,
         limit=Fraction(10_000),
     )
     messages = [m for made, time in frames for m in track.push(made, time)]
@@ -68,6 +69,14 @@ def test_channels_that_appear_later_do_not_change_the_shape():
     samples, _, _ = run([(frame(two), Fraction(0)), (frame(one), Fraction(1, 2))])
     assert samples.shape == (2, 16000)
     assert not samples[1, 8000:].any()
+
+
+def test_sound_has_the_channels_that_the_header_knew():
+    two = [(frame(np.full((2, 8000), 0.25, np.float32)), Fraction(0))]
+    assert run(two, n_channels=0)[0].shape == (2, 8000)
+    assert run(two, n_channels=1)[0].shape == (1, 8000)
+    samples, present, _ = run(two, n_channels=3)
+    assert samples.shape == (3, 8000) and samples[:2].all() and not samples[2].any() and present.all()
 
 
 def test_a_rate_that_changes_within_the_stream_keeps_the_time():

@@ -113,6 +113,7 @@ def hear(owner: Supervisor) -> list[Message]:
         "video": None,
         "picture": "none",
         "frames": (0, None),
+        "channels": 1,
     }
     request = Message("decode", {**fields, "crops": [], "sample_rate": 100})
     return list(owner.exchange(request, path="x.wav", wall_factor=10.0))
