@@ -106,9 +106,7 @@ def _without_dropouts(bursts: Iterable[Burst]) -> list[Burst]:
     for burst in sorted(bursts, key=lambda b: b.start_s):
         if kept and _is_same(kept[-1], burst) and burst.start_s - kept[-1].end_s <= DROPOUT_S:
             last = kept[-1]
-            kept[-1] = Burst(
-                last.start_s, max(last.end_s, burst.end_s), last.frequencies_hz, last.levels_db
-            )
+            kept[-1] = Burst(last.start_s, max(last.end_s, burst.end_s), last.frequencies_hz, last.levels_db)
         else:
             kept.append(burst)
     return [burst for burst in kept if burst.duration_s >= _least_s(burst)]

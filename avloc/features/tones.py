@@ -213,6 +213,4 @@ def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
     [(1, 3), (4, 5)]
     """
     steps = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
-    return list(
-        zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True)
-    )
+    return list(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True))

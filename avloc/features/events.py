@@ -1,0 +1,164 @@
+"""Typed events of one channel along a stream: what is neither speech nor a forgery.
+
+Each kind is found by arithmetic on samples and spectra, with its source beside it: ``tones`` and ``cadence``
+(``dtmf``, ``ring_back``, ``hold_tone``, ``beep``), ``gaps`` (``redaction``, ``packet_loss``),
+``comfort_noise`` and ``music``. All are meant to stay silent in doubt: what is marked here is not examined.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avloc.features import comfort_noise, gaps, music
+from avloc.features.audio import SAMPLE_RATE
+from avloc.features.cadence import name_digits, name_tones
+from avloc.features.comfort_noise import ComfortNoiseFinder
+from avloc.features.gaps import GapFinder
+from avloc.features.music import MusicFinder
+from avloc.features.tones import BurstFinder
+from avloc.structures import Segment, Timeline
+
+EVENT_CODES = (
+    "music",
+    "hold_tone",
+    "dtmf",
+    "ring_back",
+    "beep",
+    "redaction",
+    "packet_loss",
+    "comfort_noise",
+)
+BLOCK_SAMPLES = 16384  # a whole number of every finder's frames, so that pushes do not matter
+SHORT_FFT, SHORT_HOP = comfort_noise.N_FFT, comfort_noise.HOP
+LONG_FFT, LONG_HOP = music.N_FFT, music.HOP
+TONE_SHARE = 0.5  # music of which this much is signalling tones is none
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Event:
+    """A span with a code of ``EVENT_CODES``; ordered by time."""
+
+    span: Segment
+    code: str
+
+    def __post_init__(self) -> None:
+        if self.code not in EVENT_CODES:
+            raise ValueError(f"expected a code of {EVENT_CODES}, got {self.code!r}")
+
+
+class EventDetector:
+    """Events of one channel, streamed: push blocks of any length, then ``finish``, then ``events``.
+
+    How the samples are cut into pushes changes nothing. Memory grows by what is found and by 62.5 bytes a
+    second of sound (the levels of which ``gaps`` takes the noise floor).
+
+    Notes
+    -----
+    Ends are right within about 0.02 s for tones and gaps, 0.1 s for tones of several frequencies and comfort
+    noise, 0.3 s for music. Events of different codes may overlap.
+
+    Examples
+    --------
+    >>> tone = 0.1 * np.sin(2 * np.pi * 1400 * np.arange(8000) / 16000)
+    >>> detector = EventDetector()
+    >>> detector.push(np.concatenate([np.zeros(16000), tone, np.zeros(16000)]).astype(np.float32))
+    >>> detector.finish()
+    >>> [(e.code, round(e.span.start, 2), round(e.span.end, 2)) for e in detector.events()]
+    [('beep', 1.0, 1.5)]
+    """
+
+    def __init__(self) -> None:
+        self._single = BurstFinder(n_fft=SHORT_FFT, hop=SHORT_HOP, components=(1, 2), min_frames=3)
+        self._multiple = BurstFinder(
+            n_fft=LONG_FFT, hop=LONG_HOP, components=(2, 3), min_frames=4, ripple_db=1.5
+        )
+        self._gaps, self._music, self._noise = GapFinder(), MusicFinder(), ComfortNoiseFinder()
+        self._buffer = [np.zeros(gaps.LOOKBACK, dtype=np.float32)]
+        self._n_buffered = gaps.LOOKBACK
+        self._n_samples = 0
+        self._is_finished = False
+
+    def push(self, waveform: np.ndarray) -> None:
+        """Take the next samples.
+
+        Parameters
+        ----------
+        waveform : float32 (n,) [-1, 1]
+            At 16 kHz; n may be 0.
+
+        Raises
+        ------
+        ValueError
+            If the samples are not one-dimensional and finite, or after ``finish``.
+        """
+        if waveform.ndim != 1 or not np.isfinite(waveform).all():
+            raise ValueError(f"expected finite samples (n,) of one channel, got shape {waveform.shape}")
+        if self._is_finished:
+            raise ValueError("expected no samples after finish(), make a new EventDetector")
+        self._n_samples += len(waveform)
+        self._append(waveform.astype(np.float32))
+
+    def finish(self) -> None:
+        """Hear the rest; nothing may be pushed any more."""
+        if self._is_finished:
+            return
+        self._is_finished = True
+        rest = -self._n_samples % BLOCK_SAMPLES
+        self._append(np.zeros(rest + gaps.LOOKAHEAD, dtype=np.float32))
+        for finder in (self._single, self._multiple, self._music, self._noise):
+            finder.finish()
+
+    def events(self) -> tuple[Event, ...]:
+        """Events of what was heard so far, by time; complete after ``finish``."""
+        end_s = self._n_samples / SAMPLE_RATE
+        named = name_digits(self._single.bursts)
+        lone = (b for b in self._single.bursts if len(b.frequencies_hz) == 1)
+        named += name_tones([*lone, *self._multiple.bursts])
+        tones = Timeline.from_pairs((start, end) for _, start, end in named).support()
+        named += [
+            ("music", start, end) for start, end in self._music.spans if not _is_tone(start, end, tones)
+        ]
+        named += [("redaction", *span) for span in self._gaps.redactions()]
+        named += [("packet_loss", *span) for span in self._gaps.losses()]
+        named += [("comfort_noise", *span) for span in self._noise.spans()]
+        return tuple(
+            sorted(
+                Event(Segment(start, min(end, end_s)), code) for code, start, end in named if start < end_s
+            )
+        )
+
+    def _append(self, samples: np.ndarray) -> None:
+        self._buffer.append(samples)
+        self._n_buffered += len(samples)
+        needed = gaps.LOOKBACK + BLOCK_SAMPLES + gaps.LOOKAHEAD
+        if self._n_buffered < needed:
+            return
+        held = np.concatenate(self._buffer)
+        start = 0
+        while len(held) - start >= needed:
+            self._hear(held[start : start + needed])
+            start += BLOCK_SAMPLES
+        self._buffer, self._n_buffered = [held[start:].copy()], len(held) - start
+
+    def _hear(self, samples: np.ndarray) -> None:
+        """Give one block with its surroundings to all finders."""
+        self._gaps.push(samples)
+        ahead = samples[gaps.LOOKBACK :]
+        short = _power(ahead, SHORT_FFT, SHORT_HOP)
+        self._single.push(short)
+        self._noise.push(short)
+        long = _power(ahead, LONG_FFT, LONG_HOP)
+        self._multiple.push(long)
+        self._music.push(long)
+
+
+def _power(samples: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
+    """Power spectra of the frames that begin in a block: float32 (BLOCK_SAMPLES // hop, n_fft // 2 + 1)."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[:BLOCK_SAMPLES:hop]
+    window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
+    spectrum = np.fft.rfft(frames * window)
+    return spectrum.real**2 + spectrum.imag**2
+
+
+def _is_tone(start_s: float, end_s: float, tones: Timeline) -> bool:
+    return tones.crop(Segment(start_s, end_s)).duration > TONE_SHARE * (end_s - start_s)
