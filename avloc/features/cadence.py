@@ -14,7 +14,7 @@ RING_SINGLE_HZ = (400.0, 450.0)  # ITU-T E.180 clause 5: any one frequency betwe
 FREQUENCY_ERROR_HZ = 6.0
 RING_PAIR_BURST_S = (0.35, 2.4)
 RING_SINGLE_BURST_S = (0.6, 1.65)  # E.180: 0.67 to 1.5 s, and a tenth
-RING_SHORT_PAUSE_S, RING_LONG_PAUSE_S = (0.15, 0.3), (1.6, 5.5)
+RING_SHORT_PAUSE_S, RING_LONG_PAUSE_S = (0.13, 0.32), (1.6, 5.5)
 
 DROPOUT_S = 0.06
 CHAIN_PAUSE_S = 6.0
@@ -22,8 +22,8 @@ PERIOD_TOLERANCE = 0.2
 PERIODIC_PAUSE_S = 1.2
 MIN_PERIODIC_BURSTS = 3
 HOLD_TONE_S = 1.5
-BEEP_S = 0.05
-LOW_BEEP_HZ, LOW_BEEP_S = 700.0, 0.15  # vowels of high voices are pure for a tenth of a second below it
+SHORTEST_S = 0.04  # a beep of 0.05 s whose edges are lost in noise
+LOW_BEEP_HZ, LOW_BEEP_S = 700.0, 0.28  # below it, high voices hold a pure vowel for 0.27 s
 SAME_HZ = 0.02
 
 Named = tuple[str, float, float]  # code, start [s], end [s]
@@ -83,7 +83,7 @@ def name_tones(bursts: Iterable[Burst]) -> list[Named]:
     - ``hold_tone``, as a whole, if at least three bursts are alike and evenly spaced by at most 1.2 s (busy,
       congestion, intercept);
     - otherwise each burst for itself: ``hold_tone`` from 1.5 s on (dial tone, tone on hold, continuous test
-      tones), ``beep`` below it. A beep of one frequency below 700 Hz lasts at least 0.15 s.
+      tones), ``beep`` below it. A beep of one frequency below 700 Hz lasts at least 0.28 s.
 
     Examples
     --------
@@ -109,12 +109,7 @@ def _without_dropouts(bursts: Iterable[Burst]) -> list[Burst]:
             kept[-1] = Burst(last.start_s, max(last.end_s, burst.end_s), last.frequencies_hz, last.levels_db)
         else:
             kept.append(burst)
-    return [burst for burst in kept if burst.duration_s >= _least_s(burst)]
-
-
-def _least_s(burst: Burst) -> float:
-    is_low = len(burst.frequencies_hz) == 1 and burst.frequencies_hz[0] < LOW_BEEP_HZ
-    return LOW_BEEP_S if is_low else 0.8 * BEEP_S  # edges of noisy bursts are lost
+    return [burst for burst in kept if burst.duration_s >= SHORTEST_S]
 
 
 def _is_same(one: Burst, other: Burst) -> bool:
@@ -132,7 +127,12 @@ def _name_chain(chain: list[Burst]) -> list[Named]:
         return [("ring_back", start_s, end_s)]
     if _is_periodic(chain):
         return [("hold_tone", start_s, end_s)]
-    return [("hold_tone" if b.duration_s >= HOLD_TONE_S else "beep", b.start_s, b.end_s) for b in chain]
+    is_low = len(chain[0].frequencies_hz) == 1 and chain[0].frequencies_hz[0] < LOW_BEEP_HZ
+    return [
+        ("hold_tone" if b.duration_s >= HOLD_TONE_S else "beep", b.start_s, b.end_s)
+        for b in chain
+        if not is_low or b.duration_s >= LOW_BEEP_S
+    ]
 
 
 def _is_ringing(chain: list[Burst]) -> bool:

@@ -1,9 +1,9 @@
 """Comfort noise: pauses in which steady noise of another kind replaces the background.
 
 A sender that transmits nothing in pauses lets the receiver make noise (ITU-T G.711 appendix II, RFC 3389).
-It begins a hangover after the last word: background, then, from one packet to the next, noise of another level
-or colour, until the next word brings the background back. The same step is what a splice leaves once; so the
-step must recur, always in this direction. Comfort noise that matches its background cannot be told from it.
+It begins a hangover after the last word: background, then, from one packet to the next, noise of another
+level or colour, until the next word brings the background back. The same step is what a splice leaves once;
+so the step must recur, always in this direction. Comfort noise that matches its background is not found.
 """
 
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class ComfortNoiseFinder:
 
     A span begins where noise that was steady for at least 0.1 s changes by at least 6 dB in a band, and 4 dB
     over all, into noise that is as steady as Gaussian noise for at least 0.45 s; it ends where that changes.
-    It counts if three spans of the recording have the same noise after the same background, and at most a third
-    as many steps lead back.
+    It counts if three spans of the recording have the same noise after the same background, and at most a
+    third as many steps lead back.
     """
 
     def __init__(self) -> None:

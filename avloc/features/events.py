@@ -15,7 +15,7 @@ from avloc.features.cadence import name_digits, name_tones
 from avloc.features.comfort_noise import ComfortNoiseFinder
 from avloc.features.gaps import GapFinder
 from avloc.features.music import MusicFinder
-from avloc.features.tones import BurstFinder
+from avloc.features.tones import Burst, BurstFinder
 from avloc.structures import Segment, Timeline
 
 EVENT_CODES = (
@@ -31,7 +31,9 @@ EVENT_CODES = (
 BLOCK_SAMPLES = 16384  # a whole number of every finder's frames, so that pushes do not matter
 SHORT_FFT, SHORT_HOP = comfort_noise.N_FFT, comfort_noise.HOP
 LONG_FFT, LONG_HOP = music.N_FFT, music.HOP
-TONE_SHARE = 0.5  # music of which this much is signalling tones is none
+MOST = 0.5  # music of which more is signalling tones is none, and so is a beep of which more is music
+SHARP = 0.8
+AFTER_TONE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,9 +70,16 @@ class EventDetector:
     """
 
     def __init__(self) -> None:
-        self._single = BurstFinder(n_fft=SHORT_FFT, hop=SHORT_HOP, components=(1, 2), min_frames=3)
-        self._multiple = BurstFinder(
-            n_fft=LONG_FFT, hop=LONG_HOP, components=(2, 3), min_frames=4, ripple_db=1.5
+        self._short = BurstFinder(n_fft=SHORT_FFT, hop=SHORT_HOP, components=(1, 2), min_frames=3)
+        # Speech coders let the level of a tone ripple; 0.13 s smooth it, and no voice is as steady for 0.3 s.
+        self._lasting = BurstFinder(
+            n_fft=LONG_FFT,
+            hop=LONG_HOP,
+            components=(1, 3),
+            min_frames=5,
+            purity=0.78,
+            ripple_db=2.5,
+            inset=0.3,
         )
         self._gaps, self._music, self._noise = GapFinder(), MusicFinder(), ComfortNoiseFinder()
         self._buffer = [np.zeros(gaps.LOOKBACK, dtype=np.float32)]
@@ -105,27 +114,31 @@ class EventDetector:
         self._is_finished = True
         rest = -self._n_samples % BLOCK_SAMPLES
         self._append(np.zeros(rest + gaps.LOOKAHEAD, dtype=np.float32))
-        for finder in (self._single, self._multiple, self._music, self._noise):
+        for finder in (self._short, self._lasting, self._music, self._noise):
             finder.finish()
 
     def events(self) -> tuple[Event, ...]:
         """Events of what was heard so far, by time; complete after ``finish``."""
-        end_s = self._n_samples / SAMPLE_RATE
-        named = name_digits(self._single.bursts)
-        lone = (b for b in self._single.bursts if len(b.frequencies_hz) == 1)
-        named += name_tones([*lone, *self._multiple.bursts])
-        tones = Timeline.from_pairs((start, end) for _, start, end in named).support()
-        named += [
-            ("music", start, end) for start, end in self._music.spans if not _is_tone(start, end, tones)
-        ]
+        named = name_digits(self._short.bursts) + name_tones(self._tone_bursts())
+        tones = Timeline.from_pairs(row[1:] for row in named).support()
+        melody = Timeline.from_pairs(span for span in self._music.spans if _share(span, tones) <= MOST)
+        named = [row for row in named if row[0] != "beep" or _share(row[1:], melody) <= MOST]
+        named += [("music", span.start, span.end) for span in melody.segments]
         named += [("redaction", *span) for span in self._gaps.redactions()]
         named += [("packet_loss", *span) for span in self._gaps.losses()]
-        named += [("comfort_noise", *span) for span in self._noise.spans()]
-        return tuple(
-            sorted(
-                Event(Segment(start, min(end, end_s)), code) for code, start, end in named if start < end_s
-            )
+        named += [("comfort_noise", *span) for span in self._noise.spans() if not _follows(span, tones)]
+        end_s = self._n_samples / SAMPLE_RATE
+        found = [Event(Segment(start, min(end, end_s)), code) for code, start, end in named if start < end_s]
+        return tuple(sorted(found))
+
+    def _tone_bursts(self) -> list[Burst]:
+        """Bursts of one sinusoid, with sharp edges where it was steady at once, and of several."""
+        lone = [burst for burst in self._short.bursts if len(burst.frequencies_hz) == 1]
+        sharp = Timeline.from_pairs((burst.start_s, burst.end_s) for burst in lone)
+        lasting = (
+            burst for burst in self._lasting.bursts if _share((burst.start_s, burst.end_s), sharp) < SHARP
         )
+        return [*lone, *lasting]
 
     def _append(self, samples: np.ndarray) -> None:
         self._buffer.append(samples)
@@ -145,10 +158,10 @@ class EventDetector:
         self._gaps.push(samples)
         ahead = samples[gaps.LOOKBACK :]
         short = _power(ahead, SHORT_FFT, SHORT_HOP)
-        self._single.push(short)
+        self._short.push(short)
         self._noise.push(short)
         long = _power(ahead, LONG_FFT, LONG_HOP)
-        self._multiple.push(long)
+        self._lasting.push(long)
         self._music.push(long)
 
 
@@ -160,5 +173,13 @@ def _power(samples: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
     return spectrum.real**2 + spectrum.imag**2
 
 
-def _is_tone(start_s: float, end_s: float, tones: Timeline) -> bool:
-    return tones.crop(Segment(start_s, end_s)).duration > TONE_SHARE * (end_s - start_s)
+def _share(span: tuple[float, float], others: Timeline) -> float:
+    """Share of (start_s, end_s) that ``others`` cover."""
+    segment = Segment(*span)
+    return others.crop(segment).duration / segment.duration
+
+
+def _follows(span: tuple[float, float], tones: Timeline) -> bool:
+    """Tell whether the noise of a span is what follows, or lies between, tones: steady, but no background."""
+    nearby = Segment(max(0.0, span[0] - AFTER_TONE_S), span[1])
+    return bool(tones.crop(nearby).segments)

@@ -16,6 +16,7 @@ from avloc.features.tones import stretches
 LOOKBACK = 1024  # samples before a block that must be known, 64 ms
 LOOKAHEAD = 2048
 FLAT = 2.0**-17  # a quarter of a step of 16 bits: what a resampler leaves of a constant
+MUTED = 0.02  # a larger constant is no silence but a clipped peak
 SHORTEST_SAMPLES = 88  # 5.5 ms: a lost packet of 10 ms whose edges a resampler has smeared
 SMEAR_S, OVERHANG_S = 0.0045, 0.0007
 PACKET_S = 0.01
@@ -25,7 +26,7 @@ MIN_REDACTION_S = 0.0955  # 0.1 s with smeared edges
 EDGE_SAMPLES, CONTEXT_SAMPLES = 64, 384  # 4 ms at the edge of a hole against 24 ms
 WIDE_EDGE_SAMPLES, WIDE_CONTEXT_SAMPLES = 192, 640  # lossy coders spread an edge
 FADE_DB = 12.0  # a fade or the natural end of a word falls by more within the context
-LOUD_DB, AUDIBLE_DB = -50.0, -75.0
+LOUD_DB, AUDIBLE_DB = -60.0, -75.0
 
 LEVEL_SAMPLES = 256  # 16 ms
 FLOOR_QUANTILE, FLOOR_RANGE_DB = 0.1, 6.0
@@ -132,6 +133,8 @@ class GapFinder:
                 if stop - start < SHORTEST_SAMPLES - 1 and stop < n:
                     continue
                 first = max(0, start - 1)
+                if abs(float(own[first + 1])) > MUTED:
+                    continue
                 self._open = (self._n_samples + first, _levels_db(samples[: LOOKBACK + first + 1][::-1]))
             if stop < n:
                 self._close(samples, stop)

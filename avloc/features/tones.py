@@ -17,7 +17,6 @@ LOBE_BINS = 2  # a Hann window spreads a sinusoid over this many bins on each si
 COMPONENT_RANGE_DB = 12.0  # a weaker sinusoid beside the strongest one is distortion or noise
 LOWEST_LEVEL_DB = -50.0
 WANDER, WANDER_BINS = 0.003, 0.04  # largest standard deviation of a frequency: relative, or in bins
-EDGE_SHARE = 0.2
 POWER_FLOOR = 1e-20
 
 
@@ -70,7 +69,9 @@ class BurstFinder:
     drift : float
         Largest relative change of a frequency from a frame to the next.
     ripple_db : float [dB]
-        Largest change of a level from a frame to the next.
+        Largest change of a level from a frame to the next; its standard deviation is at most half of it.
+    inset : float
+        Share of the first and last window that lies outside the tone; more where the level may ripple.
 
     Examples
     --------
@@ -93,11 +94,12 @@ class BurstFinder:
         purity: float = 0.8,
         drift: float = 0.006,
         ripple_db: float = 1.0,
+        inset: float = 0.2,
     ) -> None:
         self.bursts: list[Burst] = []
         self._n_fft, self._hop = n_fft, hop
         self._components, self._min_frames = components, min_frames
-        self._purity, self._drift, self._ripple_db = purity, drift, ripple_db
+        self._purity, self._drift, self._ripple_db, self._inset = purity, drift, ripple_db, inset
         self._n_frames = 0
         self._run: _Run | None = None
         self._before: tuple[np.ndarray, ...] | None = None  # values of the last frame pushed
@@ -158,7 +160,7 @@ class BurstFinder:
         steady = wander <= np.maximum(WANDER * frequency, WANDER_BINS * SAMPLE_RATE / self._n_fft)
         if not (steady & (ripple <= self._ripple_db / 2)).all():
             return
-        inset = EDGE_SHARE * self._n_fft  # the frames of a tone's edges are less pure or less loud
+        inset = self._inset * self._n_fft
         start_s = max(0.0, (run.first * self._hop + inset) / SAMPLE_RATE)
         end_s = (run.last * self._hop + self._n_fft - inset) / SAMPLE_RATE
         self.bursts.append(Burst(start_s, end_s, tuple(frequency.tolist()), tuple(level.tolist())))
