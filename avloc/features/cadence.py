@@ -92,12 +92,15 @@ def name_tones(bursts: Iterable[Burst]) -> list[Named]:
     [('ring_back', 0.0, 6.0), ('beep', 9.0, 9.3)]
     """
     chains: list[list[Burst]] = []
+    recent: list[list[Burst]] = []
     for burst in _without_dropouts(b for b in bursts if _digit(b) is None):
-        chain = next((c for c in reversed(chains) if _follows(burst, c[-1])), None)
+        recent = [chain for chain in recent if burst.start_s - chain[-1].end_s <= CHAIN_PAUSE_S]
+        chain = next((c for c in reversed(recent) if _is_same(c[-1], burst)), None)
         if chain is None:
-            chains.append([burst])
-        else:
-            chain.append(burst)
+            chain = []
+            chains.append(chain)
+            recent.append(chain)
+        chain.append(burst)
     return sorted((named for chain in chains for named in _name_chain(chain)), key=lambda named: named[1])
 
 
@@ -115,10 +118,6 @@ def _without_dropouts(bursts: Iterable[Burst]) -> list[Burst]:
 def _is_same(one: Burst, other: Burst) -> bool:
     a, b = one.frequencies_hz, other.frequencies_hz
     return len(a) == len(b) and all(abs(f - g) <= SAME_HZ * f for f, g in zip(a, b, strict=True))
-
-
-def _follows(burst: Burst, last: Burst) -> bool:
-    return _is_same(last, burst) and burst.start_s - last.end_s <= CHAIN_PAUSE_S
 
 
 def _name_chain(chain: list[Burst]) -> list[Named]:

@@ -73,18 +73,19 @@ class ComfortNoiseFinder:
 
     def spans(self) -> list[tuple[float, float]]:
         """Spans [s] so far, if their noise recurs."""
-        best: list[_Change] = []
-        for change in self._changes:
-            alike = [other for other in self._changes if _recurs(change, other)]
-            if len(alike) > len(best):
-                best, reference = alike, change
-        if len(best) < MIN_SPANS:
+        if len(self._changes) < MIN_SPANS:
             return []
-        back = _Change(reference.after, reference.before, 0, 0)
-        if sum(_recurs(back, other) for other in self._changes) > MAX_REVERSED * len(best):
+        before = np.stack([change.before for change in self._changes])
+        after = np.stack([change.after for change in self._changes])
+        alike = [_alike(b, a, before, after) for b, a in zip(before, after, strict=True)]
+        best = max(range(len(alike)), key=lambda index: (alike[index].sum(), -index))
+        n = int(alike[best].sum())
+        n_back = int(_alike(after[best], before[best], before, after).sum())
+        if n < MIN_SPANS or n_back > MAX_REVERSED * n:
             return []
+        found = [self._changes[index] for index in np.flatnonzero(alike[best])]
         step_s = STEP_FRAMES * HOP / SAMPLE_RATE
-        return [(change.start * step_s, change.end * step_s) for change in best]
+        return [(change.start * step_s, change.end * step_s) for change in found]
 
     def _advance(self, n_ready: int) -> None:
         """Examine the first ``n_ready`` rows and forget them."""
@@ -153,7 +154,10 @@ def _steps(levels: np.ndarray) -> np.ndarray:
     return found & (np.abs(trend) <= AFTER_TREND_DB)
 
 
-def _recurs(change: _Change, other: _Change) -> bool:
-    after = np.sqrt(np.square(change.after - other.after).mean())
-    before = np.sqrt(np.square(change.before - other.before).mean())
-    return bool(after <= ALIKE_DB and before <= BACKGROUND_ALIKE_DB)
+def _alike(
+    before: np.ndarray, after: np.ndarray, all_before: np.ndarray, all_after: np.ndarray
+) -> np.ndarray:
+    """Which changes (n, bands) lead from this background (bands,) to this noise (bands,): bool (n,)."""
+    apart_after = np.sqrt(np.square(all_after - after).mean(axis=1))
+    apart_before = np.sqrt(np.square(all_before - before).mean(axis=1))
+    return (apart_after <= ALIKE_DB) & (apart_before <= BACKGROUND_ALIKE_DB)

@@ -5,6 +5,7 @@ Each kind is found by arithmetic on samples and spectra, with its source beside 
 ``comfort_noise`` and ``music``. All are meant to stay silent in doubt: what is marked here is not examined.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ EVENT_CODES = (
 BLOCK_SAMPLES = 16384  # a whole number of every finder's frames, so that pushes do not matter
 SHORT_FFT, SHORT_HOP = comfort_noise.N_FFT, comfort_noise.HOP
 LONG_FFT, LONG_HOP = music.N_FFT, music.HOP
-MOST = 0.5  # music of which more is signalling tones is none, and so is a beep of which more is music
+MOST = 0.5  # music of which more is digits or signals is none, and so is a beep of which more is music
 SHARP = 0.8
 AFTER_TONE_S = 0.3
 
@@ -120,25 +121,34 @@ class EventDetector:
     def events(self) -> tuple[Event, ...]:
         """Events of what was heard so far, by time; complete after ``finish``."""
         named = name_digits(self._short.bursts) + name_tones(self._tone_bursts())
-        tones = Timeline.from_pairs(row[1:] for row in named).support()
-        melody = Timeline.from_pairs(span for span in self._music.spans if _share(span, tones) <= MOST)
-        named = [row for row in named if row[0] != "beep" or _share(row[1:], melody) <= MOST]
-        named += [("music", span.start, span.end) for span in melody.segments]
-        named += [("redaction", *span) for span in self._gaps.redactions()]
-        named += [("packet_loss", *span) for span in self._gaps.losses()]
-        named += [("comfort_noise", *span) for span in self._noise.spans() if not _follows(span, tones)]
+        tones = [row[1:] for row in named]
+        signals = [row[1:] for row in named if row[0] != "beep"]
+        noise = self._noise.spans()
+        melody = _keep(self._music.spans, _shares(self._music.spans, signals) <= MOST)
+        within = _shares(tones, melody) > MOST
+        named = [row for row, is_note in zip(named, within, strict=True) if row[0] != "beep" or not is_note]
+        # Between tones noise is as steady, and no background comes back.
+        after_tones = [(max(0.0, start - AFTER_TONE_S), end) for start, end in noise]
+        for code, spans in (
+            ("music", melody),
+            ("redaction", self._gaps.redactions()),
+            ("packet_loss", self._gaps.losses()),
+            ("comfort_noise", _keep(noise, _shares(after_tones, tones) == 0.0)),
+        ):
+            named += [(code, *span) for span in spans]
         end_s = self._n_samples / SAMPLE_RATE
-        found = [Event(Segment(start, min(end, end_s)), code) for code, start, end in named if start < end_s]
-        return tuple(sorted(found))
+        return tuple(
+            sorted(
+                Event(Segment(start, min(end, end_s)), code) for code, start, end in named if start < end_s
+            )
+        )
 
     def _tone_bursts(self) -> list[Burst]:
         """Bursts of one sinusoid, with sharp edges where it was steady at once, and of several."""
         lone = [burst for burst in self._short.bursts if len(burst.frequencies_hz) == 1]
-        sharp = Timeline.from_pairs((burst.start_s, burst.end_s) for burst in lone)
-        lasting = (
-            burst for burst in self._lasting.bursts if _share((burst.start_s, burst.end_s), sharp) < SHARP
-        )
-        return [*lone, *lasting]
+        sharp = [(burst.start_s, burst.end_s) for burst in lone]
+        lasting = [(burst.start_s, burst.end_s) for burst in self._lasting.bursts]
+        return lone + _keep(self._lasting.bursts, _shares(lasting, sharp) < SHARP)
 
     def _append(self, samples: np.ndarray) -> None:
         self._buffer.append(samples)
@@ -173,13 +183,17 @@ def _power(samples: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
     return spectrum.real**2 + spectrum.imag**2
 
 
-def _share(span: tuple[float, float], others: Timeline) -> float:
-    """Share of (start_s, end_s) that ``others`` cover."""
-    segment = Segment(*span)
-    return others.crop(segment).duration / segment.duration
+def _shares(spans: Sequence[tuple[float, float]], others: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Share of each span (start_s, end_s) that ``others`` cover together: float (n,)."""
+    support = Timeline.from_pairs(others).support().segments
+    edges = np.array([[s.start, s.end] for s in support]).reshape(-1, 2)
+    covered = np.concatenate([[0.0], np.cumsum(edges[:, 1] - edges[:, 0])])  # before each one
+    at = np.array(spans, dtype=np.float64).reshape(-1, 2)
+    index = np.searchsorted(edges[:, 0], at, side="right")
+    overhang = np.maximum(0.0, np.concatenate([[0.0], edges[:, 1]])[index] - at)
+    before = covered[index] - overhang
+    return (before[:, 1] - before[:, 0]) / (at[:, 1] - at[:, 0])
 
 
-def _follows(span: tuple[float, float], tones: Timeline) -> bool:
-    """Tell whether the noise of a span is what follows, or lies between, tones: steady, but no background."""
-    nearby = Segment(max(0.0, span[0] - AFTER_TONE_S), span[1])
-    return bool(tones.crop(nearby).segments)
+def _keep(rows: list, flags: np.ndarray) -> list:
+    return [row for row, flag in zip(rows, flags, strict=True) if flag]

@@ -20,7 +20,6 @@ MUTED = 0.02  # a larger constant is no silence but a clipped peak
 SHORTEST_SAMPLES = 88  # 5.5 ms: a lost packet of 10 ms whose edges a resampler has smeared
 SMEAR_S, OVERHANG_S = 0.0045, 0.0007
 PACKET_S = 0.01
-LONGEST_LOSS_S = 0.1
 MIN_REDACTION_S = 0.0955  # 0.1 s with smeared edges
 
 EDGE_SAMPLES, CONTEXT_SAMPLES = 64, 384  # 4 ms at the edge of a hole against 24 ms
@@ -51,6 +50,11 @@ class _Hole:
     end: int
     before_db: tuple[float, ...]
     after_db: tuple[float, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return (self.end - self.start) / SAMPLE_RATE
 
     def is_hard(self, *, wide: bool) -> bool:
         """Tell whether the signal goes on up to both edges."""
@@ -99,7 +103,7 @@ class GapFinder:
         or a frame of 10, 20 or 30 ms that repeats the one before it as it was or fainter, as concealment of a
         lost packet does (ITU-T G.711 appendix I names both). Concealment by pitch periods is not recognised.
         """
-        lost = [(h.start, h.end) for h in self._holes if _is_loss(h)]
+        lost = [(h.start, h.end) for h in self._holes if h.duration_s < MIN_REDACTION_S]
         return [(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in sorted(lost + self._repeats)]
 
     def redactions(self) -> list[tuple[float, float]]:
@@ -108,7 +112,7 @@ class GapFinder:
         The recording must also have pauses with noise in them, at least two and as many as long spans of
         one value, hard or not; otherwise digital silence is what its pauses are made of.
         """
-        muted = [h for h in self._holes if h.end - h.start >= MIN_REDACTION_S * SAMPLE_RATE]
+        muted = [h for h in self._holes if h.duration_s >= MIN_REDACTION_S]
         if self._count_pauses() < max(MIN_PAUSES, len(muted)):
             return []
         return [(h.start / SAMPLE_RATE, h.end / SAMPLE_RATE) for h in muted if h.is_hard(wide=True)]
@@ -144,9 +148,11 @@ class GapFinder:
         start, before_db = self._open
         self._open = None
         end = self._n_samples + stop
-        # Nothing came before the recording's first sample.
-        if end - start >= SHORTEST_SAMPLES and start > 0:
-            self._holes.append(_Hole(start, end, before_db, _levels_db(samples[LOOKBACK + stop :])))
+        if end - start < SHORTEST_SAMPLES or start <= 0:  # nothing came before the recording's first sample
+            return
+        hole = _Hole(start, end, before_db, _levels_db(samples[LOOKBACK + stop :]))
+        if hole.duration_s >= MIN_REDACTION_S or _is_loss(hole):
+            self._holes.append(hole)
 
     def _find_repeats(self, samples: np.ndarray, n: int) -> None:
         change = np.diff(samples)
@@ -166,11 +172,10 @@ class GapFinder:
 
 
 def _is_loss(hole: _Hole) -> bool:
-    duration_s = (hole.end - hole.start) / SAMPLE_RATE
-    n_packets = round((duration_s + (SMEAR_S - OVERHANG_S) / 2) / PACKET_S)
-    fits = -SMEAR_S <= duration_s - n_packets * PACKET_S <= OVERHANG_S
+    n_packets = max(1, round((hole.duration_s + (SMEAR_S - OVERHANG_S) / 2) / PACKET_S))
+    fits = -SMEAR_S <= hole.duration_s - n_packets * PACKET_S <= OVERHANG_S
     is_loud = min(hole.before_db[1], hole.after_db[1]) >= LOUD_DB
-    return fits and n_packets >= 1 and duration_s < MIN_REDACTION_S and is_loud and hole.is_hard(wide=False)
+    return fits and hole.duration_s < MIN_REDACTION_S and is_loud and hole.is_hard(wide=False)
 
 
 def _is_repeat(alike: np.ndarray, start: int, stop: int, lag: int) -> bool:
