@@ -31,7 +31,10 @@ LEVEL_SAMPLES = 256  # 16 ms
 FLOOR_QUANTILE, FLOOR_RANGE_DB = 0.1, 6.0
 PAUSE_FRAMES, CLEAR_FRAMES = 6, 12  # 0.1 s of floor, at least 0.2 s from any hole
 MIN_PAUSES = 2
-SILENT_DB = -120
+SILENT_DB, NOTHING_DB = -120, -100.0  # one value; less than the rounding to 16 bits
+MUTED_DB, BELOW_FLOOR_DB = -72.0, 25.0
+SMEAR_FRAMES = 3
+LOWEST_CODED_FLOOR_DB = -65.0  # lossy coders drop noise below it of themselves
 
 LAGS = (160, 320, 480)  # packets of 10, 20 and 30 ms
 MAX_REPEATS = 3
@@ -107,25 +110,30 @@ class GapFinder:
         return [(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in sorted(lost + self._repeats)]
 
     def redactions(self) -> list[tuple[float, float]]:
-        """Spans [s] that somebody muted: at least 0.1 s of one value between signal that breaks off.
+        """Spans [s] that somebody muted: at least 0.1 s of silence between signal that breaks off.
 
-        The recording must also have pauses with noise in them, at least two and as many as long spans of
-        one value, hard or not; otherwise digital silence is what its pauses are made of.
+        Silence is one value, or, after a lossy coder, at least 25 dB less than the noise floor. The recording
+        must also have pauses with noise in them, at least two and as many as silent spans, hard or not;
+        otherwise silence is what its pauses are made of.
         """
-        muted = [h for h in self._holes if h.duration_s >= MIN_REDACTION_S]
-        if self._count_pauses() < max(MIN_PAUSES, len(muted)):
+        level = np.frombuffer(self._levels, dtype=np.int8).astype(np.float64)
+        if not (level > NOTHING_DB).any():
             return []
-        return [(h.start / SAMPLE_RATE, h.end / SAMPLE_RATE) for h in muted if h.is_hard(wide=True)]
-
-    def _count_pauses(self) -> int:
-        """Stretches of at least 0.1 s within 6 dB of the noise floor and away from digital silence."""
-        level = np.frombuffer(self._levels, dtype=np.int8).astype(np.int16)
-        flat = level == SILENT_DB
-        if flat.all():
-            return 0
-        quiet = level <= np.quantile(level[~flat], FLOOR_QUANTILE) + FLOOR_RANGE_DB
-        near = np.convolve(flat, np.ones(2 * CLEAR_FRAMES + 1), mode="same")[: len(flat)] > 0.5
-        return sum(stop - start >= PAUSE_FRAMES for start, stop in stretches(quiet & ~near))
+        floor = float(np.quantile(level[level > NOTHING_DB], FLOOR_QUANTILE))
+        silent = level <= max(NOTHING_DB, min(MUTED_DB, floor - BELOW_FLOOR_DB))
+        muted = [h for h in self._holes if h.duration_s >= MIN_REDACTION_S]
+        dips = [(start, stop) for start, stop in stretches(silent) if stop - start >= PAUSE_FRAMES]
+        if _count_pauses(level, floor, silent) < max(MIN_PAUSES, len(muted), len(dips)):
+            return []
+        hard = [(h.start / SAMPLE_RATE, h.end / SAMPLE_RATE) for h in muted if h.is_hard(wide=True)]
+        if floor < LOWEST_CODED_FLOOR_DB:
+            return hard
+        for dip in dips:
+            span = _coded_mute(level, floor, *dip)
+            is_new = span is not None and all(end <= span[0] or span[1] <= start for start, end in hard)
+            if is_new and not _is_exact(span, muted):
+                hard.append(span)
+        return sorted(hard)
 
     def _find_holes(self, samples: np.ndarray, n: int) -> None:
         own = samples[LOOKBACK - 1 : LOOKBACK + n]
@@ -169,6 +177,33 @@ class GapFinder:
                 if is_own and _is_repeat(alike, start, stop, lag // STEP_SAMPLES):
                     base = self._n_samples - SIDE_STEPS * STEP_SAMPLES
                     self._repeats.append((base + start * STEP_SAMPLES, base + stop * STEP_SAMPLES))
+
+
+def _count_pauses(level: np.ndarray, floor: float, silent: np.ndarray) -> int:
+    """Stretches of at least 0.1 s within 6 dB of the noise floor and away from silence."""
+    near = np.convolve(silent, np.ones(2 * CLEAR_FRAMES + 1))[CLEAR_FRAMES : CLEAR_FRAMES + len(silent)] > 0.5
+    quiet = (np.abs(level - floor) <= FLOOR_RANGE_DB) & ~near
+    return sum(stop - start >= PAUSE_FRAMES for start, stop in stretches(quiet))
+
+
+def _coded_mute(level: np.ndarray, floor: float, start: int, stop: int) -> tuple[float, float] | None:
+    """Span [s] of a silent stretch of frames with the smear at its ends; None if the signal fades there."""
+    heard = floor - FLOOR_RANGE_DB
+    before = [k for k in range(start - 1, start - 2 - SMEAR_FRAMES, -1) if k >= 0 and level[k] >= heard]
+    after = [k for k in range(stop, stop + 1 + SMEAR_FRAMES) if k < len(level) and level[k] >= heard]
+    if not before or not after:
+        return None
+    first, last = before[0], after[0]
+    for edge, context in ((first, level[max(0, first - 3) : first]), (last, level[last + 1 : last + 4])):
+        if len(context) == 0 or level[edge] < 10.0 * np.log10(np.mean(10.0 ** (context / 10.0))) - FADE_DB:
+            return None
+    return (first + 1) * LEVEL_SAMPLES / SAMPLE_RATE, last * LEVEL_SAMPLES / SAMPLE_RATE
+
+
+def _is_exact(span: tuple[float, float], holes: list[_Hole]) -> bool:
+    """Tell whether one value fills a span up to its ends; a lossy coder would have smeared them."""
+    start, end = ((span[0] + SMEAR_S) * SAMPLE_RATE, (span[1] - SMEAR_S) * SAMPLE_RATE)
+    return any(hole.start <= start and hole.end >= end for hole in holes)
 
 
 def _is_loss(hole: _Hole) -> bool:

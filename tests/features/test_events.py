@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -157,6 +158,19 @@ def test_muted_speech_is_a_redaction_where_pauses_hold_noise():
     assert_only(samples, "redaction", 5.55, 5.75, 0.005)
 
 
+def test_a_lossy_coder_does_not_hide_a_redaction(tmp_path):
+    samples = babble(12.0)
+    samples[round(5.55 * RATE) : round(5.85 * RATE)] = 0.0
+    path = tmp_path / "coded.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate = RATE
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    assert_only(read_audio(path)[0], "redaction", 5.55, 5.85, 0.08)  # coders have their delay
+
+
 def test_digital_silence_is_no_redaction_where_every_pause_is_muted_faded_or_at_the_end():
     gated = babble(12.0)
     blocks = np.abs(gated[: len(gated) // 1600 * 1600].reshape(-1, 1600))
@@ -164,9 +178,9 @@ def test_digital_silence_is_no_redaction_where_every_pause_is_muted_faded_or_at_
     gated = gated[: blocks.size].reshape(-1, 1600).copy()
     gated[blocks.max(axis=1) == 0.0] = 0.0
     faded, ended, short = babble(12.0), babble(12.0), babble(12.0)
-    start, stop = round(5.55 * RATE), round(5.75 * RATE)
-    faded[start:stop] = 0.0
-    faded[start - 1600 : start] *= np.linspace(1, 0, 1600) ** 2
+    start, stop = round(5.55 * RATE), round(5.85 * RATE)
+    faded[start + 2400 : stop] = 0.0
+    faded[start + 800 : start + 2400] *= np.linspace(1, 0, 1600) ** 2
     ended[-5000:] = 0.0
     ended[:3000] = 0.0
     short[start : start + 640 * 2] = 0.0  # 80 ms: a burst of lost packets
