@@ -93,7 +93,9 @@ class GapFinder:
         own = samples[LOOKBACK : LOOKBACK + n]
         power = np.square(own, dtype=np.float32).reshape(-1, LEVEL_SAMPLES).mean(axis=1)
         spread = np.ptp(own.reshape(-1, LEVEL_SAMPLES), axis=1)
-        level = np.where(spread <= FLAT, SILENT_DB, np.round(10.0 * np.log10(power + 1e-12)))
+        level = np.where(
+            (spread <= FLAT) & (power <= MUTED**2), SILENT_DB, np.round(10.0 * np.log10(power + 1e-12))
+        )
         self._levels.frombytes(level.clip(SILENT_DB, 10).astype(np.int8).tobytes())
         self._find_holes(samples, n)
         self._find_repeats(samples, n)
