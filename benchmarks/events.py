@@ -6,7 +6,7 @@ python benchmarks/events.py --media media/manifest.json --media corpus/manifest.
 Recall: every code is made between real speech of use ``dev``, at levels of -40, -20 and -3 dBFS, with white
 noise 10, 20 and 30 dB below it, wide and through G.711 (both laws) and GSM 06.10 at 8 kHz. Redaction, lost
 packets and comfort noise are made after the line, as a receiver or an editor makes them; their level is that
-of the speech. Counted is the share of the made seconds that events of the code cover.
+of the speech, at most -18 dBFS. Counted is the share of the made seconds that events of the code cover.
 
 False alarms: seconds per hour of natural and of generated speech that each code marks, by kind and use; test
 entries are left out. What is truly there (the lost packets of one call, the band behind one face) counts as
