@@ -48,6 +48,10 @@ class ComfortNoiseFinder:
     over all, into noise that is as steady as Gaussian noise for at least 0.45 s; it ends where that changes.
     It counts if three spans of the recording have the same noise after the same background, and at most a
     third as many steps lead back.
+
+    Notes
+    -----
+    Clips with one background that were pasted into one steady noise, three or more, look the same.
     """
 
     def __init__(self) -> None:
