@@ -33,9 +33,8 @@ def test_what_is_raised_comes_at_its_place():
 
     taken = []
     with pytest.raises(RuntimeError, match="three"):
-        taken.extend(
-            result for _, result in in_order(work, range(9), n_threads=2) if taken.append(result) or 0
-        )
+        for _, result in in_order(work, range(9), n_threads=2):
+            taken.append(result)
     assert taken == [0, 1, 2]
 
 
