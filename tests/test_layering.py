@@ -19,7 +19,9 @@ HEAVY = ("torch", "mmengine", "scipy.signal", "torchaudio", "librosa")
 MAX_MODULE_LINES = 300
 LONG_MODULES: dict[str, str] = {}  # path -> reason
 MAX_FUNCTION_LINES = 60  # without the docstring
-LONG_FUNCTIONS: dict[str, str] = {}  # path::name -> reason
+LONG_FUNCTIONS: dict[str, str] = {  # path::name -> reason
+    "avloc/cli/localize.py::localize": "one parameter and one decorator an option",
+}
 
 
 @dataclass(frozen=True)

@@ -213,9 +213,12 @@ class Assembler:
 
     def _spans(self) -> tuple[Span, ...]:
         spans = [Span("face", segment, face=face) for face, segment in self._tracks.face_spans(self.end_s)]
+        spans += [Span("shot", segment) for segment in self._tracks.shots(self.end_s)]
         for result in self._results:
             if result.lane:
                 continue
+            events = self._tracks.events(result.channel, self.end_s)
+            spans += [Span("event", event.span, code=event.code, channel=result.channel) for event in events]
             found = {
                 "speech": self._tracks.speech(result.channel, self.end_s).segments,
                 "analysed": runs(result.scored, self.end_s),

@@ -87,16 +87,34 @@ class Account:
             low_snr_speech_s=_share(
                 sum(m.low_snr_speech_s for m in measured), sum(m.speech_s for m in measured), _union_s(speech)
             ),
+            music_s=_union_s(self._music_in_speech(spoken)),
+            cross_talk_s=tracks.cross_talk_s(self._end_s),
             bandwidth_hz=max((m.bandwidth_hz or 0.0 for m in measured), default=None),
             coverage_audio=self._coverage_audio(audio_analysed),
             coverage_visual=_ratio(GRID.time(n_seen), self._video_s()) if tracks.has_video else None,
             face_s=GRID.time(faces.usable_frames),
             small_face_s=GRID.time(faces.small_frames),
             static_face_s=GRID.time(faces.static_frames),
+            sync_unknown=self._is_sync_unknown(audio_analysed),
             several_faces_s=GRID.time(faces.several_frames),
             out_of_domain=self._out_of_domain,
             off_screen_s=_union_s([segment for r in spoken for segment in self.off_screen(r)]),
         )
+
+    def _is_sync_unknown(self, audio_analysed: bool) -> bool:
+        """Whether there is a sound and a face that were not compared."""
+        audible = set(self._tracks.relations.relations()) - {"silent"}
+        return bool(audible and self._tracks.faces.usable_frames and not audio_analysed)
+
+    def _music_in_speech(self, spoken: Sequence[ChannelResult]) -> list[Segment]:
+        tracks, end_s = self._tracks, self._end_s
+        return [
+            segment
+            for result in spoken
+            for event in tracks.events(result.channel, end_s)
+            if event.code == "music"
+            for segment in tracks.speech(result.channel, end_s).crop(event.span).segments
+        ]
 
     def _coverage_audio(self, audio_analysed: bool) -> float | None:
         if not self._tracks.has_audio:

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 
 from avloc.calibration.abstain import NARROWBAND_HZ
 from avloc.calibration.domain import Domain
 from avloc.decoding.proposals import Proposals, modality_of
 from avloc.decoding.select import Selection, rank, suppress
 from avloc.features.audio import RATE
+from avloc.pipelines.listening import MOST, explained_frames, explained_share
 from avloc.pipelines.measures import GRID
 from avloc.pipelines.pairing import Paired
 from avloc.pipelines.tracks import Tracks
@@ -151,9 +153,10 @@ def resolve(
     curves = {name: findings.merger.curve(name, tracks.n_frames) for name in names}
     path = _path(channel, curves, tracks)
     evidence = frame_evidence(curves["score_audio"], curves["score_visual"])
-    ranked = rank(
-        findings.merger.proposals(tracks.start_s, end_s), evidence, frame_rate=RATE, selection=selection
-    )
+    proposals = findings.merger.proposals(tracks.start_s, end_s)
+    if not key.lane:
+        proposals = _without_events(proposals, channel, tracks, end_s)
+    ranked = rank(proposals, evidence, frame_rate=RATE, selection=selection)
     chosen = suppress(ranked, selection=selection)
     rows = zip(chosen.segments.tolist(), chosen.scores.tolist(), chosen.modality.tolist(), strict=True)
     return ChannelResult(
@@ -170,6 +173,17 @@ def resolve(
         ranked=ranked,
         curves=curves,
     )
+
+
+def _without_events(proposals: Proposals, channel: int | None, tracks: Tracks, end_s: float) -> Proposals:
+    """Leave out proposals of sound that events explain for the most part: a beep is no forgery."""
+    events = tracks.events(channel, end_s)
+    explained = explained_frames(events, tracks.speech(channel, end_s), tracks.n_frames)
+    if not explained.any() or not len(proposals):
+        return proposals
+    share = torch.from_numpy(explained_share(proposals.segments.numpy(), explained))
+    of_sound = proposals.modality[:, 0] >= proposals.modality[:, 1]
+    return proposals[~(of_sound & (share > MOST))]
 
 
 def frame_table(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES, WINDOW_HOP
-from avloc.features.speech import HOP_SAMPLES, ONSET, SpeechDetector
+from avloc.features.events import Event
 from avloc.media.decode import AudioBlock, VideoBlock
+from avloc.pipelines.listening import Listener
 from avloc.pipelines.measures import GRID, ChannelMeasures, FaceMeasures, RunningRelations
 from avloc.pipelines.pictures import Picture, Pictures
 from avloc.pipelines.sounds import choose_sound, relate
@@ -34,31 +35,6 @@ class WindowTracks:
     waveforms: dict[int | None, np.ndarray]
     heard: np.ndarray
     pictures: tuple[Picture, ...]
-
-
-class _Speech:
-    """Speech activity of one channel from the frame on where it was first analysed."""
-
-    def __init__(self, start_frame: int) -> None:
-        self.start_s = GRID.time(start_frame)
-        self.detector = SpeechDetector()
-        self._n_samples = 0
-
-    def push(self, waveform: np.ndarray) -> np.ndarray:
-        """Hear ``waveform`` (n,); returns where it holds speech, bool (n,), False where not yet known."""
-        self.detector.push(waveform)
-        n_done = len(self.detector.probabilities) * HOP_SAMPLES
-        position = np.arange(self._n_samples, self._n_samples + len(waveform))
-        self._n_samples += len(waveform)
-        known = position < n_done
-        mask = np.zeros(len(waveform), dtype=bool)
-        mask[known] = self.detector.probabilities[position[known] // HOP_SAMPLES] >= ONSET
-        return mask
-
-    def timeline(self, end_s: float) -> Timeline:
-        """Spans of speech in the time of the recording."""
-        spans = ((s.start + self.start_s, s.end + self.start_s) for s in self.detector.spans().segments)
-        return Timeline.from_pairs((a, min(b, end_s)) for a, b in spans if a < end_s)
 
 
 class Tracks:
@@ -87,6 +63,8 @@ class Tracks:
         Which of them are analysed.
     source_frames : list of np.ndarray [int64]
         Source frame shown at each frame of the grid, -1 for none; empty without a video stream.
+    cuts : list of int
+        Frames of the grid with which a new shot begins.
     faces : FaceMeasures
         Face tracks and counts.
     """
@@ -112,9 +90,10 @@ class Tracks:
         self.faces = FaceMeasures((video.width, video.height) if video else None)
         self._sound, self._present = StreamBuffer(), StreamBuffer()
         self._pictures = Pictures(self.faces)
-        self._speech: dict[int | None, _Speech] = {}
+        self._listeners: dict[int | None, Listener] = {}
         self.n_video_frames = 0
         self.source_frames: list[np.ndarray] = []
+        self.cuts: list[int] = []
         self.present_samples = 0
         self._cut_frames = 0  # end of the last window
         self._late_samples = 0  # of sound that came after its window
@@ -129,8 +108,8 @@ class Tracks:
         while (window := self._window(index, self.n_frames, ended=True)) is not None:
             yield self._cut(window, ended=window.end == self.n_frames)
             index += 1
-        for speech in self._speech.values():
-            speech.detector.finish()
+        for listener in self._listeners.values():
+            listener.finish()
         for measures in (*self.channels, self.mix):  # it is there, and nobody analysed it
             measures.heard_frames += round(self._late_samples / SAMPLES_PER_FRAME)
 
@@ -157,13 +136,34 @@ class Tracks:
 
     def speech(self, channel: int | None, end_s: float) -> Timeline:
         """Spans of speech of an analysed channel, or of the mix (None), cut at ``end_s``."""
-        speech = self._speech.get(channel)
-        return Timeline() if speech is None else speech.timeline(end_s)
+        listener = self._listeners.get(channel)
+        return Timeline() if listener is None else listener.speech(end_s)
+
+    def events(self, channel: int | None, end_s: float) -> tuple[Event, ...]:
+        """Typed events of an analysed channel, or of the mix (None), cut at ``end_s``."""
+        listener = self._listeners.get(channel)
+        return () if listener is None else listener.events(end_s)
+
+    def cross_talk_s(self, end_s: float) -> float:
+        """Seconds in which several of the channels that were mixed hold speech."""
+        if self.chosen_channels != "mix":
+            return 0.0
+        spoken = [self.speech(channel, end_s) for channel in range(len(self.channels))]
+        pairs = [(a, b) for i, a in enumerate(spoken) for b in spoken[:i]]
+        return Timeline(
+            tuple(s for a, b in pairs for span in b.segments for s in a.crop(span).segments)
+        ).duration
 
     def face_spans(self, end_s: float) -> list[tuple[int, Segment]]:
         """Stretches with a usable face, cut at ``end_s``: its id and the span."""
         spans = [(face, GRID.time(start), min(GRID.time(end), end_s)) for face, start, end in self.faces.runs]
         return [(face, Segment(start, end)) for face, start, end in spans if start < end]
+
+    def shots(self, end_s: float) -> list[Segment]:
+        """Shots of the picture, cut at ``end_s``; none without a video stream."""
+        edges = [self.first_frame, *self.cuts, self.n_video_frames]
+        spans = [(GRID.time(a), min(GRID.time(b), end_s)) for a, b in zip(edges, edges[1:], strict=False)]
+        return [Segment(start, end) for start, end in spans if start < end] if self.has_video else []
 
     def _window(self, index: int, n_available: int, *, ended: bool) -> Window | None:
         """Give a window of the part that is decoded, on the grid of the recording."""
@@ -186,6 +186,7 @@ class Tracks:
             return
         self._pictures.push(block)
         self.source_frames.append(block.source_index)
+        self.cuts += (block.start_frame + np.flatnonzero(block.cuts)).tolist()
         self.n_video_frames = max(self.n_video_frames, block.start_frame + len(block.source_index))
 
     def _cut(self, window: Window, *, ended: bool) -> WindowTracks:
@@ -222,7 +223,7 @@ class Tracks:
         silence = np.zeros(samples.shape[1], np.float32)
         # A detector that was started goes on through windows that are not analysed, or its clock would stop.
         speech: dict[int | None, np.ndarray] = {}
-        for channel in waveforms.keys() | self._speech.keys():
+        for channel in self._heard_apart(waveforms, relations) | self._listeners.keys():
             waveform = waveforms.get(channel, silence if channel is None else samples[channel])
             speech[channel] = self._listen(channel, waveform[new], window.new_start)
         nobody = np.zeros(samples.shape[1] - offset * SAMPLES_PER_FRAME, dtype=bool)
@@ -235,8 +236,15 @@ class Tracks:
             # Silence, and a copy of an analysed channel, hide nothing: they count as analysed.
             measures.analysed_frames += n_heard if relations else 0
 
+    def _heard_apart(
+        self, waveforms: Mapping[int | None, np.ndarray], relations: tuple[str, ...]
+    ) -> set[int | None]:
+        """Channels that are listened to: what is analysed, and the parties of a mix each by itself too."""
+        parties = {channel for channel, relation in enumerate(relations) if relation == "distinct"}
+        return waveforms.keys() | (parties if None in waveforms and len(parties) > 1 else set())
+
     def _listen(self, channel: int | None, waveform: np.ndarray, start_frame: int) -> np.ndarray:
         """Follow the speech of a channel; returns where ``waveform`` holds speech, bool (n,)."""
-        if channel not in self._speech:
-            self._speech[channel] = _Speech(start_frame)
-        return self._speech[channel].push(waveform)
+        if channel not in self._listeners:
+            self._listeners[channel] = Listener(start_frame)
+        return self._listeners[channel].push(waveform)

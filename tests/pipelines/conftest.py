@@ -108,6 +108,7 @@ class MadeMedia:
     mouth: np.ndarray | None = None
     present: np.ndarray | None = None
     face: np.ndarray | None = None
+    cuts: tuple[int, ...] = ()
     others: dict[int, np.ndarray] = field(default_factory=dict)
     box: tuple[float, float, float, float] = (100.0, 50.0, 200.0, 200.0)
     block_s: float = 1.0
@@ -159,7 +160,9 @@ class MadeMedia:
             crops = np.where(present[:, None, None], gray, 0).astype(np.uint8)
             boxes = np.where(present[:, None], np.array(self.box), np.nan).astype(np.float32)
             faces.append(FaceFrames(identity, boxes, present, {"mouth96_box": crops}))
-        return VideoBlock(start, np.arange(start, start + n), tuple(faces), np.zeros(n, bool))
+        return VideoBlock(
+            start, np.arange(start, start + n), tuple(faces), np.isin(np.arange(start, start + n), self.cuts)
+        )
 
 
 class MadeDecoder:
