@@ -6,6 +6,7 @@ import shutil
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -158,3 +159,41 @@ def test_sound_and_picture_are_compared_by_the_compiled_correlation(localizer, c
     true = alignment.band_correlation
     monkeypatch.setattr(alignment, "band_correlation", lambda a, v, lag: -true(a, v, lag))
     assert np.nanmax(np.abs(curve(localizer(path), "discrepancy") - before)) > 0.01
+
+
+@pytest.mark.dataset
+def test_sound_with_cover_art_is_analysed_as_sound_and_the_picture_is_listed(
+    localizer, shared_media, tmp_path
+):
+    path, samples = tmp_path / "song.m4a", read_audio(shared_media / HELD_OUT[0])[:1]
+    with av.open(str(path), "w", format="mp4") as container:
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = np.full((48, 64, 3), 90, np.uint8)
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux([*sound.encode(frame), *sound.encode(None)])
+    prediction = localizer(path)
+    assert prediction.analysed.coverage_audio == 1.0 and prediction.analysed.coverage_visual is None
+    assert prediction.faces == () and prediction.channels[0].path.startswith("audio")
+    listed = to_dict(prediction)["input"]["streams"]
+    assert sorted((stream["kind"], stream["used"]) for stream in listed) == [
+        ("audio", True),
+        ("video", False),
+    ]
+
+
+@pytest.mark.dataset
+def test_two_people_side_by_side_and_a_cut_are_told_as_faces_of_their_own(localizer, clip, tmp_path):
+    frames, samples = clip
+    both = np.concatenate([frames, frames[:, :, ::-1]], axis=2)
+    later = np.concatenate([frames[:, ::2, ::2], np.zeros_like(frames[:, ::2, ::2])], axis=2)
+    later = np.pad(later, ((0, 0), (0, frames.shape[1] // 2), (0, frames.shape[2]), (0, 0)))
+    path = write(tmp_path / "two.mp4", np.concatenate([both, later]), np.tile(samples, 2))
+    prediction = localizer(path)
+    assert prediction.status is Status.ANALYSED
+    ends = [(face.segment.start, face.segment.end) for face in prediction.faces]
+    assert ends[:2] == [(0.0, 4.0)] * 2 and all(start >= 4.0 for start, _ in ends[2:])
