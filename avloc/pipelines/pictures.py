@@ -74,8 +74,8 @@ class Pictures:
             As few as can be: faces that show one after the other share one.
         """
         rows = [self._rows(face, window, ended=ended) for face in sorted(self._mouths)]
-        new = slice(window.new_start - window.start, None)
-        self._measures.push_new(window.new_start, [row.cut(new) for row in rows])
+        n_known = window.new_start - window.start
+        self._measures.push_new(window.new_start, [row.after(n_known) for row in rows])
         return merge_rows(row for row in rows if row.kept.any())
 
     def drop_before(self, frame: int) -> None:
@@ -87,9 +87,11 @@ class Pictures:
 
     def _rows(self, face: int, window: Window, *, ended: bool) -> FaceRows:
         area = self._areas[face].take(window.start, window.end)
-        mouth = self._mouths[face].take(window.start, window.end)
         kept = self._measures.usable(face, area, ended=ended)
-        return FaceRows(face, area, kept, mouth)
+        rows = np.flatnonzero(kept)
+        first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+        mouth = self._mouths[face].take(window.start + first, window.start + last)
+        return FaceRows(face, area, kept, first, mouth)
 
 
 def select_faces(
@@ -122,8 +124,11 @@ def merge_rows(rows: Iterable[FaceRows]) -> tuple[Picture, ...]:
     for row in sorted(rows, key=lambda row: (int(np.argmax(row.kept)), row.face)):
         free = next((picture for picture in pictures if not (picture.seen & row.kept).any()), None)
         if free is None:
-            free = Picture(np.zeros_like(row.mouth), np.full(len(row.kept), -1, np.int64))
+            n_frames = len(row.kept)
+            free = Picture(
+                np.zeros((n_frames, *row.mouth.shape[1:]), np.uint8), np.full(n_frames, -1, np.int64)
+            )
             pictures.append(free)
-        free.mouth[row.kept] = row.mouth[row.kept]
+        free.mouth[row.kept] = row.mouth[np.flatnonzero(row.kept) - row.start]
         free.face[row.kept] = row.face
     return tuple(picture for picture in pictures if picture.seen.sum() >= MIN_STREAM_FRAMES)

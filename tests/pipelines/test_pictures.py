@@ -12,7 +12,8 @@ N = 60
 def rows(face, first, last, gray=None):
     kept = np.zeros(N, bool)
     kept[first:last] = True
-    return FaceRows(face, np.where(kept, 1e4, 0.0), kept, np.full((N, 96, 96), gray or 10 + face, np.uint8))
+    mouth = np.full((last - first, 96, 96), gray or 10 + face, np.uint8)
+    return FaceRows(face, np.where(kept, 1e4, 0.0), kept, first, mouth)
 
 
 def shown(picture):
@@ -90,3 +91,23 @@ def test_a_face_is_forgotten_after_its_last_window():
 def test_a_selection_of_nothing_is_none(face):
     picture = Picture(np.zeros((N, 96, 96), np.uint8), np.full(N, -1))
     assert select_faces([picture], np.ones(N, bool), face) is None
+
+
+def test_many_short_tracks_do_not_take_a_window_of_memory_each():
+    pictures = Pictures(FaceMeasures(None))
+    for start in range(0, 600, 25):
+        pictures.push(block(start, *((start + k, 100, 50, np.ones(25, bool)) for k in range(4))))
+    rows = [pictures._rows(face, plan_windows(600).__next__(), ended=True) for face in range(0, 600, 25)]
+    assert sum(row.mouth.shape[0] for row in rows) == 600
+    (window,) = plan_windows(600)
+    assert len(pictures.take(window, ended=True)) == 4
+
+
+def test_rows_after_a_frame_keep_their_mouths_at_their_places():
+    row = rows(0, 20, 50)
+    row.mouth[:] = np.arange(20, 50, dtype=np.uint8)[:, None, None]
+    for first in (0, 10, 20, 35, 55):
+        rest = row.after(first)
+        assert len(rest.kept) == N - first
+        shown = np.flatnonzero(rest.kept)
+        assert rest.mouth[shown - rest.start, 0, 0].tolist() == (shown + first).tolist()
