@@ -7,7 +7,9 @@ For each clip the correlation of the aligned embeddings, averaged over 1 s and o
 true place and at shifts of the sound by 0.2 to 1 s: AUC of true against shifted stretches, 95 % interval by
 bootstrap over identities. Then the sound of each whole clip is moved by known offsets: how often an offset is
 told, and how often that is right within 0.08 s; and how often one is told where the true one lies beyond the
-lags that the network compares, which is always wrong.
+lags that the network compares, which is always wrong. At last the rules of ``avloc.pipelines.pairing`` on
+stretches of 2 to 10 s: how often the one who speaks is told from another face, and how often a face is called
+a listener, of the one who speaks (wrong) and of another (right).
 """
 
 import argparse
@@ -24,7 +26,9 @@ from avloc.features.prepare import prepare
 from avloc.metrics import auc
 from avloc.models.alignment import Aligned
 from avloc.models.weights.store import load_weights
-from avloc.pipelines.synchrony import measure_offset
+from avloc.ops import band_correlation
+from avloc.pipelines.pairing import choose_speaker
+from avloc.pipelines.synchrony import Agreement, measure_agreement, measure_offset
 from avloc.training.batches import stack_sound
 
 OFFSETS = (-10, -5, 0, 5, 10)  # frames
@@ -32,6 +36,8 @@ BEYOND = (-50, -35, -25, 25, 35, 50)  # frames; further than the network looks
 RIGHT_FRAMES = 2
 SHIFTS = (-25, -20, -15, -10, -5, 5, 10, 15, 20, 25)  # frames
 WINDOW = 160
+MAX_LAG = 15  # frames, of the network's alignment
+PAIRING_SPANS = (50, 100, 150, 250)  # frames
 
 
 def align(network: torch.nn.Module, clip: FaceClip, *, length: int, offset: int = 0) -> Aligned:
@@ -92,6 +98,43 @@ def scores(audio: np.ndarray, visual: np.ndarray, real: np.ndarray, span: int) -
     return found
 
 
+def pairings(embedded: list[tuple], span: int) -> dict[str, int]:
+    """Count what the rules of pairing say of every stretch of ``span`` frames and every two people.
+
+    The sound of each clip is compared with its own face and with each face of another identity.
+    """
+    counts = dict.fromkeys(
+        ("n_pairs", "n_told", "n_right", "n_speakers", "n_speakers_off", "n_others", "n_others_off"), 0
+    )
+    for identity, audio, visual, real in embedded:
+        for other, _, other_visual, other_real in embedded:
+            n_frames = min(len(real), len(other_real))
+            for start in range(0, n_frames - span + 1, span):
+                cut = slice(start, start + span)
+                if not (real[cut].all() and other_real[cut].all()):
+                    continue
+                own = stretch_agreement(audio[:, cut], visual[:, cut])
+                if other == identity:
+                    counts["n_speakers"] += 1
+                    counts["n_speakers_off"] += choose_speaker({0: own}) < 0
+                    continue
+                foreign = stretch_agreement(audio[:, cut], other_visual[:, cut])
+                counts["n_others"] += 1
+                counts["n_others_off"] += choose_speaker({0: foreign}) < 0
+                chosen = choose_speaker({0: own, 1: foreign})
+                counts["n_pairs"] += 1
+                counts["n_told"] += chosen >= 0
+                counts["n_right"] += chosen == 0
+    return counts
+
+
+def stretch_agreement(audio: np.ndarray, visual: np.ndarray) -> Agreement:
+    """Agreement of unit vectors (S, n) of a sound and a face, as the pipeline measures it."""
+    a, v = torch.from_numpy(audio)[None], torch.from_numpy(visual)[None]
+    band = band_correlation(a, v, MAX_LAG)[0].numpy() * len(audio)
+    return measure_agreement(band, np.ones(audio.shape[1], bool))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -119,6 +162,12 @@ def main() -> None:
         for identity, audio, visual, real in embedded:
             by_identity[identity] += scores(audio, visual, real, span)
         result[f"shift_auc_{name}"] = _with_interval(by_identity)
+    whole = []
+    for entry, clip in zip(faces.entries, clips, strict=True):
+        length = WINDOW + 120 * min(4, max(0, -(-(clip.n_frames - WINDOW) // 120)))
+        aligned = align(network, clip, length=length)
+        whole.append((entry.identity, *(x[0].numpy() for x in (aligned.audio, aligned.visual, aligned.mask))))
+    result["pairings"] = {f"{span // 25}s": pairings(whole, span) for span in PAIRING_SPANS}
     result["known_offsets"] = known_offsets(network, clips)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")

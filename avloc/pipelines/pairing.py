@@ -123,7 +123,7 @@ def choose_faces(
     chosen = np.full(len(heard), -1, np.int64)
     for start, end in _stretches(shown):
         here = {face: agreements[face] for face, frames in shown.items() if frames[start]}
-        chosen[start:end] = _speaker(here)
+        chosen[start:end] = choose_speaker(here)
     any_shown = np.logical_or.reduce([np.zeros_like(heard), *shown.values()])
     return chosen, any_shown & heard & (chosen < 0)
 
@@ -139,8 +139,8 @@ def _stretches(shown: Mapping[int, np.ndarray]) -> Iterator[tuple[int, int]]:
             yield int(start), int(end)
 
 
-def _speaker(agreements: Mapping[int, Agreement]) -> int:
-    """Choose among the faces that show at once; -1 where none is clearly the one who speaks."""
+def choose_speaker(agreements: Mapping[int, Agreement]) -> int:
+    """Choose among the faces that show at once, at least one; -1 where none is clearly the one who speaks."""
     ranked = sorted(agreements.items(), key=lambda item: (-item[1].peak, item[0]))
     face, best = ranked[0]
     if best.n_frames >= OFF_SCREEN_FRAMES and best.confidence < OFF_SCREEN_CONFIDENCE:
