@@ -1,4 +1,7 @@
-"""Every example of the README runs: Python as it stands, shell commands in process, make targets exist."""
+"""Every example of the README and the pages runs: Python as it stands, shell commands in process.
+
+The commands of training are not run: they take hours and a corpus.
+"""
 
 import re
 import shlex
@@ -9,21 +12,27 @@ import numpy as np
 import pytest
 
 from avloc.cli.main import main
+from avloc.report.reasons import EXPLANATIONS
 from avloc.report.schema import json_schema
 from avloc.structures import Reason
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    page.name: page.read_text(encoding="utf-8")
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+}
+README, RESULTS = PAGES["README.md"], PAGES["results.md"]
 MAKE_TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    fence = re.compile(rf"^```{language}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [block for name in sorted(PAGES.keys() - {"training.md"}) for block in fence.findall(PAGES[name])]
 
 
 def commands() -> list[list[str]]:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
-    return [shlex.split(line, comments=True) for line in lines]
+    return [shlex.split(line, comments=True) for line in dict.fromkeys(lines)]
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +48,16 @@ def examples(tmp_path, monkeypatch):
     """Make the recordings that the examples name, in the working folder."""
     rng = np.random.default_rng(0)
     samples = (3000 * rng.standard_normal(2 * 16000)).astype("<i2")
-    for name in ("call.wav", "clip.mp4"):  # content decides, not the name
+    (tmp_path / "calls").mkdir()
+    names = ("call.wav", "clip.mp4", "calls/a.wav", "calls/b.wav", "-odd-name.wav")  # content decides
+    for name in names:
         with wave.open(str(tmp_path / name), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(16000)
             file.writeframes(samples.tobytes())
+    (tmp_path / "call.raw").write_bytes(rng.integers(0, 256, 16000, dtype=np.uint8).tobytes())
+    (tmp_path / "list.csv").write_text("id,path,team\n4711,calls/a.wav,red\n4712,calls/b.wav,blue\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -71,14 +84,35 @@ def test_a_shell_example_runs(command, request, examples, capsys):
         assert main(command[1:]) == 0, capsys.readouterr().err
 
 
-def test_every_option_and_code_that_the_readme_names_exists(capsys):
-    for option in set(re.findall(r"`(--[a-z-]+)", README)) - {"--help"}:
-        main(["localize", "--help"])
-        assert re.search(rf"{option}\b", capsys.readouterr().out), option
-    listed = re.search(r"one closed list: (.*?) and others", README, re.DOTALL)[1]
+def test_every_option_of_localize_is_on_the_page_of_the_command_line(capsys):
+    main(["localize", "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {
+        "--help",
+        "--verbose",
+        "--recursive",
+    }
+    assert {option for option in options if option not in PAGES["command_line.md"]} == set()
+
+
+def test_every_option_that_a_page_names_exists(capsys):
+    main(["localize", "--help"])
+    known = capsys.readouterr().out
+    for name in ("README.md", "command_line.md", "results.md"):
+        for option in set(re.findall(r"`(--[a-z-]+)", PAGES[name])) - {"--help"}:
+            assert re.search(rf"{option}\b", known), (name, option)
+
+
+def test_every_code_is_explained_in_the_words_of_explain():
+    for reason, told in EXPLANATIONS.items():
+        assert f"| `{reason}` | {told.meaning} | {told.advice} |" in RESULTS
+    listed = re.search(r"one closed list:\s(.*?) and others", README, re.DOTALL)[1]
     assert set(re.findall(r"`([a-z_]+)`", listed)) <= set(Reason)
 
 
-def test_every_key_of_the_result_document_is_in_the_readme():
+def test_every_key_of_the_result_document_is_on_its_page():
     for key in json_schema()["required"]:
-        assert f"`{key}`" in README or key == "custody", key
+        assert f"`{key}`" in RESULTS or key == "custody", key
+
+
+def test_every_page_is_linked_from_the_readme():
+    assert {name for name in PAGES if f"(docs/{name})" not in README} == {"README.md"}

@@ -29,7 +29,7 @@ WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option(
     "--files-from",
     metavar="FILE",
