@@ -11,6 +11,7 @@ USES = ("train", "dev", "test", "any")
 HELD_OUT = "held_out"  # neither trains shipped weights nor is it test: dev, and train without the licence
 NATURAL_KINDS = ("speech", "telephony_speech", "genuine_talking_face")
 ALIGNMENT = "alignment"  # no recording: the times of the words of another entry
+SILENCES = ("sil", "sp", "")  # what alignments write where nothing is said
 SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
 
 
@@ -113,7 +114,8 @@ def _words(row: dict, path: Path) -> tuple[tuple[float, float, str], ...]:
                 f"{str(path)!r}, entry {row['id']!r}: expected [start_s, end_s, word] with "
                 f"0 <= start_s < end_s in word_segments, got {triple!r}"
             )
-        words.append((start, end, str(word)))
+        if str(word) not in SILENCES:
+            words.append((start, end, str(word)))
     return tuple(sorted(words))
 
 

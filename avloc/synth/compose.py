@@ -1,6 +1,7 @@
 """compose(): one item of a family, with exact truth; draw_item(): one item of a mixture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,13 +9,17 @@ from avloc.datasets.speech_pool import SpeechPool
 from avloc.errors import AnnotationError
 from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
-from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material
+from avloc.synth.families import AUDIO_FAMILIES
+from avloc.synth.host import Host, Maker, Material
 from avloc.synth.item import Item
-from avloc.synth.spans import choose_span, draw_length
+from avloc.synth.spans import EDGE, choose_span, draw_length
 from avloc.synth.splice import MARGIN, Edit, assemble
+from avloc.synth.words import RESERVE_S, edit_words
 
 GENUINE = "genuine"
 GENUINE_SHARE = 0.38
+WORD_EDIT = "word_edit"
+FAMILIES = (*AUDIO_FAMILIES, WORD_EDIT)
 MIXTURE: dict[str, float] = {
     "insert_other": 1.0,
     "insert_same": 1.2,
@@ -22,12 +27,23 @@ MIXTURE: dict[str, float] = {
     "neural_pair": 1.0,
     "vocoder_griffin_lim": 1.0,
     "vocoder_source_filter": 1.0,
-    "pitch_shift": 0.8,
+    "pitch_shift": 0.5,
+    "time_stretch": 0.4,
     "formant_shift": 0.5,
+    "self_blend": 0.8,
+    "word_edit": 0.3,
 }
 SHORTEST_HOST_S = 1.5
-EDGE = 800  # samples, 50 ms: no segment begins or ends nearer to an end of the recording
 APART = 4000  # samples, 0.25 s: between two segments of one item
+
+
+@dataclass(frozen=True, slots=True)
+class Forged:
+    """Sound (n,) with what was forged in it: ``spans`` in samples, and a mapping for each piece put in."""
+
+    samples: np.ndarray
+    spans: Sequence[tuple[int, int]] = ()
+    segments: Sequence[Mapping] = ()
 
 
 def draw_item(
@@ -50,18 +66,22 @@ def draw_item(
     pool : SpeechPool
         Speech of one use.
     mixture : mapping of family to weight or None
-        None for ``MIXTURE``.
+        None for ``MIXTURE``. ``word_edit`` is left out where no recording has word times.
     genuine_share : float [0, 1]
         Probability of an item without any edit.
     duration_s : float [s, > 1.5]
         Longest item.
     """
-    mixture = MIXTURE if mixture is None else mixture
-    names = sorted(mixture)
-    weights = np.array([mixture[name] for name in names], dtype=np.float64)
-    family = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    family = draw_family(rng, MIXTURE if mixture is None else mixture, timed=len(pool.timed) > 0)
     genuine = bool(rng.random() < genuine_share)
     return compose(rng, pool, family=GENUINE if genuine else family, duration_s=duration_s, host_like=family)
+
+
+def draw_family(rng: np.random.Generator, mixture: Mapping[str, float], *, timed: bool) -> str:
+    """Draw a family by its weight; without recordings whose words are ``timed``, none that needs them."""
+    names = sorted(name for name in mixture if timed or name != WORD_EDIT)
+    weights = np.array([mixture[name] for name in names], dtype=np.float64)
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 def compose(
@@ -81,7 +101,7 @@ def compose(
     pool : SpeechPool
         Speech of one use; inserted material comes from it too.
     family : str
-        A key of ``AUDIO_FAMILIES``, or ``"genuine"``.
+        One of ``FAMILIES``, or ``"genuine"``.
     duration_s : float [s]
         Longest item; a shorter recording is taken whole or cut at random.
     host_like : str or None
@@ -90,7 +110,7 @@ def compose(
     Returns
     -------
     Item
-        One to three segments in ``audio``, none for ``"genuine"``.
+        One to four segments in ``audio``, none for ``"genuine"``.
 
     Raises
     ------
@@ -99,33 +119,56 @@ def compose(
     AnnotationError
         If the pool cannot serve it.
     """
-    if family not in AUDIO_FAMILIES and family != GENUINE:
-        raise ValueError(f"family must be {GENUINE!r} or one of {sorted(AUDIO_FAMILIES)}, got {family!r}")
+    if family not in (*FAMILIES, GENUINE):
+        raise ValueError(f"family must be {GENUINE!r} or one of {sorted(FAMILIES)}, got {family!r}")
     limit = int(duration_s * SAMPLE_RATE)
     for _ in range(40):
         host = _draw_host(rng, pool, host_like or family, duration_s)
-        if family == GENUINE:
-            return finish_item(host, host.samples, [], GENUINE, [])
-        edits, materials = draw_edits(rng, host, AUDIO_FAMILIES[family], limit)
-        if edits:
-            samples, spans = apply_edits(host, edits, limit)
-            return finish_item(host, samples, spans, family, materials)
+        forged = forge_sound(rng, host, family, limit)
+        if forged is not None:
+            return finish_item(host, forged, family)
     raise AnnotationError(
         f"no item of family {family!r} can be made from this pool of {len(pool)} recordings"
     )
 
 
+def forge_sound(rng: np.random.Generator, host: Host, family: str, limit: int) -> Forged | None:
+    """Forge ``host`` by ``family``, up to ``limit`` samples long; None if nothing fits."""
+    if family == GENUINE:
+        return Forged(host.samples)
+    if family == WORD_EDIT:
+        edited = edit_words(rng, host)
+        if edited is None:
+            return None
+        arrangement, spans, parameters = edited
+        follows = host.read(host.start, host.start + len(host.samples) + int(RESERVE_S * SAMPLE_RATE))
+        return Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)])
+    edits, materials = draw_edits(rng, host, AUDIO_FAMILIES[family], limit)
+    return apply_edits(host, edits, materials, limit) if edits else None
+
+
+def describe_own(host: Host, parameters: Mapping) -> dict:
+    """Describe a segment that is made of the host itself."""
+    return {"source": host.entry.id, "identity": host.entry.identity, **parameters}
+
+
 def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration_s: float) -> Host:
-    candidates = pool.natural
+    candidates, reserve = pool.natural, 0
     if family == "neural_pair":
         candidates = np.array(sorted({natural for natural, _ in pool.pairs}), dtype=np.int64)
         if not len(candidates):
             raise AnnotationError(
                 "the family 'neural_pair' needs generated twins of natural recordings in the pool"
             )
+    if family == WORD_EDIT:
+        candidates, reserve = pool.timed, int(RESERVE_S * SAMPLE_RATE)
+        if not len(candidates):
+            raise AnnotationError(
+                "the family 'word_edit' needs recordings whose words have times in the pool"
+            )
     for _ in range(100):
         index = pool.draw(rng, candidates)
-        n = pool.n_samples(index)
+        n = pool.n_samples(index) - reserve
         if n >= SHORTEST_HOST_S * SAMPLE_RATE:
             break
     longest = min(n, int(duration_s * SAMPLE_RATE))
@@ -157,8 +200,11 @@ def draw_edits(
         if span is None or any(span[0] < e.end + APART and e.start < span[1] + APART for e, _ in chosen):
             continue
         material = maker(rng, host, *span)
-        if material is not None:
-            chosen.append((_place(rng, host, span, material, in_time), material))
+        if material is None:
+            continue
+        edit = _place(rng, host, span, material, in_time)
+        if not any(edit.start < e.end + APART and e.start < edit.end + APART for e, _ in chosen):
+            chosen.append((edit, material))
     chosen.sort(key=lambda pair: pair[0].start)
     # A segment that would be cut off with what the recording gains in length is not made.
     room = limit if host.whole else n
@@ -166,52 +212,51 @@ def draw_edits(
     materials: list[Material] = []
     added = 0
     for edit, material in chosen:
-        inside = len(edit.material) - 2 * MARGIN
-        if edit.start + added + inside <= room - EDGE:
+        fits = edit.end <= n - EDGE  # material in time may be longer than the span
+        if fits and edit.start + added + material.n_inside <= room - EDGE:
             edits.append(edit)
             materials.append(material)
-            added += inside - (edit.end - edit.start)
+            added += edit.gained
     return edits, materials
 
 
-def apply_edits(host: Host, edits: list[Edit], limit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def apply_edits(host: Host, edits: Sequence[Edit], materials: Sequence[Material], limit: int) -> Forged:
     """Apply ``edits``; a cut host keeps its length, a whole one keeps its end, as genuine items do."""
     n = len(host.samples)
-    gained = sum(len(e.material) - 2 * MARGIN - (e.end - e.start) for e in edits)
+    gained = sum(edit.gained for edit in edits)
     follows = min(max(-gained, 0), host.n_recorded - host.start - n)
     longer = host.read(host.start, host.start + n + follows)
-    return assemble(longer, edits, min(limit if host.whole else n, len(longer) + gained))
+    samples, spans = assemble(longer, edits, min(limit if host.whole else n, len(longer) + gained))
+    segments = [{"source": m.source.id, "identity": m.source.identity, **m.parameters} for m in materials]
+    return Forged(samples, spans, segments)
 
 
 def _place(
     rng: np.random.Generator, host: Host, span: tuple[int, int], material: Material, in_time: bool
 ) -> Edit:
     """Decide how much of the host gives way: the same words, or as much as goes in, or less, or nothing."""
-    inside = len(material.samples) - 2 * MARGIN
+    inside = material.n_inside
     start, end = span
     if in_time:
         end = start + inside
     elif not material.like_host:
         removed = rng.choice([inside, inside, 0, int(rng.integers(0, inside + 1))])
         end = min(start + int(removed), len(host.samples) - EDGE)
-    fades = tuple(int(rng.integers(32, 2 * MARGIN + 1)) for _ in range(2))
+    shortest = 32 if material.margin == MARGIN else material.margin
+    fades = tuple(int(rng.integers(shortest, 2 * material.margin + 1)) for _ in range(2))
     equal_power = bool(not material.like_host and rng.random() < 0.5)
-    return Edit(start, end, material.samples, fades, equal_power)
+    return Edit(start, end, material.samples, fades, equal_power, material.margin)
 
 
-def finish_item(
-    host: Host, samples: np.ndarray, spans: list[tuple[int, int]], family: str, materials: list[Material]
-) -> Item:
-    """Put an item together from its sound, its forged spans in samples and what went into them."""
+def finish_item(host: Host, forged: Forged, family: str) -> Item:
+    """Put an item together from its host and what became of its sound."""
     # The values of a 16-bit file, for both classes alike: a finer grain would mark the edited samples.
-    waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.float32) / 32768
+    waveform = np.clip(np.round(forged.samples * 32768), -32768, 32767).astype(np.float32) / 32768
     attributes = {
         "host": host.entry.id,
         "identity": host.entry.identity,
         "host_start_s": host.start / SAMPLE_RATE,
-        "segments": [
-            {"source": m.source.id, "identity": m.source.identity, **m.parameters} for m in materials
-        ],
+        "segments": [dict(segment) for segment in forged.segments],
     }
-    truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in spans)
+    truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in forged.spans)
     return Item(waveform[None], SAMPLE_RATE, truth, Timeline(), family, attributes)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -12,16 +11,16 @@ from avloc.errors import AnnotationError
 from avloc.features.audio import RATE as GRID_RATE
 from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
-from avloc.synth.compose import EDGE, GENUINE, GENUINE_SHARE, apply_edits, draw_edits, finish_item
-from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material, insert_other, insert_same
+from avloc.synth.compose import GENUINE, GENUINE_SHARE, Forged, apply_edits, draw_edits, finish_item
+from avloc.synth.families import AUDIO_FAMILIES, insert_other, insert_same
+from avloc.synth.host import Host, Maker, Material
 from avloc.synth.item import Item
 from avloc.synth.matching import Sound
 from avloc.synth.mouth import MouthEdit, blend_crops, draw_mask, draw_source_frames
-from avloc.synth.spans import choose_span, draw_length, frame_envelope
-from avloc.synth.splice import MARGIN
+from avloc.synth.own_sound import lag_shift
+from avloc.synth.spans import EDGE, choose_span, draw_length
 
 RATE = float(GRID_RATE)
-LAG_S = (0.2, 0.8)
 MOUTH_BLEND = "mouth_blend"
 PICTURE_MIXTURE: dict[str, float] = {
     "lag_shift": 1.0,
@@ -30,22 +29,6 @@ PICTURE_MIXTURE: dict[str, float] = {
     "vocoder_griffin_lim": 0.25,
     "vocoder_source_filter": 0.25,
 }
-
-
-def lag_shift(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    """Move the sound of the span by 0.2 to 0.8 s; the words are the recording's own.
-
-    The parameter ``lag_s`` is positive where the sound comes late.
-    """
-    lag = int(rng.uniform(*LAG_S) * SAMPLE_RATE) * int(rng.choice([-1, 1]))
-    for way in (lag, -lag):
-        start, end = host.start + first - way, host.start + last - way
-        if start < MARGIN or end + MARGIN > host.n_recorded:
-            continue
-        samples = host.read(start - MARGIN, end + MARGIN)
-        if (frame_envelope(samples) > host.sound.threshold).mean() >= 0.4:
-            return Material(samples, host.entry, False, {"lag_s": way / SAMPLE_RATE})
-    return None
 
 
 def _replace(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
@@ -134,7 +117,7 @@ def compose_picture(
         if family == MOUTH_BLEND:
             item = _with_other_mouth(rng, faces, index, clip, host, first, last)
         elif family == GENUINE:
-            item = _with_picture(finish_item(host, host.samples, [], GENUINE, []), clip, first, last, index)
+            item = _with_picture(finish_item(host, Forged(host.samples), GENUINE), clip, first, last, index)
         else:
             item = _with_other_sound(rng, host, family, clip, first, last, index)
         if item is not None:
@@ -152,23 +135,7 @@ def _cut(rng: np.random.Generator, n_frames: int, duration_s: float) -> tuple[in
 
 def _host(faces: TalkingFaces, index: int, clip: FaceClip, pool: SpeechPool, first: int, last: int) -> Host:
     start, end = first * SAMPLES_PER_FRAME, last * SAMPLES_PER_FRAME
-    samples = clip.samples[start:end]
-    return Host(
-        pool=pool,
-        entry=clip.entry,
-        index=-1,
-        read=partial(_read_clip, clip.samples),
-        n_recorded=len(clip.samples),
-        start=start,
-        samples=samples,
-        envelope=frame_envelope(samples),
-        sound=Sound.of(faces.statistics, index),
-    )
-
-
-def _read_clip(samples: np.ndarray, start: int, end: int) -> np.ndarray:
-    inside = samples[max(start, 0) : max(end, 0)]
-    return np.pad(inside, (max(-start, 0), end - max(start, 0) - len(inside)))
+    return Host.of_clip(pool, clip.entry, clip.samples, start, end, Sound.of(faces.statistics, index))
 
 
 def _with_picture(item: Item, clip: FaceClip, first: int, last: int, index: int) -> Item:
@@ -186,10 +153,10 @@ def _with_other_sound(
     edits, materials = draw_edits(rng, host, SOUND_FAMILIES[family], len(host.samples), in_time=True)
     if not edits:
         return None
-    samples, spans = apply_edits(host, edits, len(host.samples))
-    if len(samples) != len(host.samples):
+    forged = apply_edits(host, edits, materials, len(host.samples))
+    if len(forged.samples) != len(host.samples):
         return None
-    return _with_picture(finish_item(host, samples, spans, family, materials), clip, first, last, index)
+    return _with_picture(finish_item(host, forged, family), clip, first, last, index)
 
 
 def _with_other_mouth(
@@ -218,7 +185,7 @@ def _with_other_mouth(
     edit = MouthEdit(start, end, frames, draw_mask(rng), float(rng.choice([0.0, 0.0, 0.7, 1.2])))
     mouth = blend_crops(clip.mouth, source.mouth, edit)[first:last]
     truth = Timeline.from_pairs([((start - first) / RATE, (end - first) / RATE)])
-    made = finish_item(host, host.samples, [], MOUTH_BLEND, [])
+    made = finish_item(host, Forged(host.samples), MOUTH_BLEND)
     item = _with_picture(made, clip, first, last, index)
     changed = {"source": faces.entries[other].id, "source_clip": other, "source_first_frame": int(frames[0])}
     return replace(

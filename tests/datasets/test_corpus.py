@@ -27,8 +27,8 @@ def test_an_entry_has_an_absolute_path_and_times_in_seconds(tmp_path):
     assert entry.words == ((0.1, 0.4, "bin"),)
 
 
-def test_words_are_read_in_both_orders_and_sorted(tmp_path):
-    rows = [_row("a", word_segments=[["7", 0.5, 0.9], ["1", 0.0, 0.4]])]
+def test_words_are_read_in_both_orders_and_sorted_and_silence_is_none(tmp_path):
+    rows = [_row("a", word_segments=[["7", 0.5, 0.9], ["1", 0.0, 0.4], [0.9, 2.0, "sil"]])]
     assert read_manifest(_write(tmp_path, rows))[0].words == ((0.0, 0.4, "1"), (0.5, 0.9, "7"))
 
 

@@ -10,9 +10,10 @@ from scipy.signal import lfilter
 from avloc.datasets.speech_pool import SpeechPool
 
 
-def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> np.ndarray:
+def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> tuple[np.ndarray, list]:
+    """Sound (1, n) and its words, [start_s, end_s, word]."""
     n = int(seconds * 16000)
-    out = np.zeros(n)
+    out, words = np.zeros(n), []
     place = int(rng.integers(1000, 4000))
     while place < n - 8000:
         length = int(rng.integers(2500, 5000))
@@ -24,8 +25,10 @@ def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> np.ndarr
         out[place : place + length] += (
             source * np.hanning(length) / (np.abs(source).max() + 1e-9) * 10 ** rng.uniform(-1, -0.3)
         )
+        words.append([place / 16000, (place + length) / 16000, f"word{len(words)}"])
         place += length + int(rng.integers(200, 3000))
-    return (out + 10 ** rng.uniform(-3.5, -2.5) * rng.standard_normal(n))[None].astype(np.float32)
+    noise = 10 ** rng.uniform(-3.5, -2.5) * rng.standard_normal(n)
+    return (out + noise)[None].astype(np.float32), words
 
 
 def build_pool(folder: Path) -> SpeechPool:
@@ -42,7 +45,9 @@ def build_pool(folder: Path) -> SpeechPool:
 
     for speaker in range(4):
         for k in range(3):
-            add(f"s{speaker}-{k}", speak(rng, 90 + 35 * speaker, 4 + 1.5 * k), identity=f"speaker-{speaker}")
+            sound, words = speak(rng, 90 + 35 * speaker, 4 + 1.5 * k)
+            timed = {"word_segments": words} if speaker < 3 else {}
+            add(f"s{speaker}-{k}", sound, identity=f"speaker-{speaker}", **timed)
     for speaker in range(2):
         natural = sounds[f"s{speaker}-0.wav"]
         twin = np.roll(natural, 80) * 0.8 + 0.002 * rng.standard_normal(natural.shape)

@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import rankdata
 
 from avloc.datasets.speech_pool import SpeechPool
-from avloc.synth.compose import GENUINE, MIXTURE, compose, draw_item
+from avloc.synth.compose import FAMILIES, GENUINE, MIXTURE, WORD_EDIT, compose, draw_item
 from avloc.synth.families import AUDIO_FAMILIES
+from avloc.synth.own_sound import GATE
 from avloc.synth.splice import MARGIN
 
 
@@ -21,19 +22,20 @@ def _host_of(pool: SpeechPool, item) -> np.ndarray:
 @pytest.mark.parametrize("family", sorted(AUDIO_FAMILIES))
 def test_outside_the_segments_the_item_is_its_host_and_inside_it_is_not(pool, family):
     rng = np.random.default_rng(3)
+    slope = GATE if family == "self_blend" else MARGIN
     for _ in range(4):
         item = compose(rng, pool, family=family)
         host, waveform = _host_of(pool, item), item.waveform[0]
         spans = [(round(s.start * 16000), round(s.end * 16000)) for s in item.audio.segments]
         assert spans and item.family == family
-        before = waveform[: spans[0][0] - MARGIN]
+        before = waveform[: spans[0][0] - slope]
         np.testing.assert_array_equal(before, host[: len(before)])
         for k, (_, end) in enumerate(spans):
             following = spans[k + 1][0] if k + 1 < len(spans) else len(waveform)
-            piece = waveform[end + MARGIN : following - (MARGIN if k + 1 < len(spans) else 0)]
+            piece = waveform[end + slope : following - (slope if k + 1 < len(spans) else 0)]
             assert len(piece) == 0 or _occurs(host, piece), "what follows a segment must be the host again"
         for start, end in spans:
-            assert not _occurs(host, waveform[start + MARGIN : end - MARGIN])
+            assert not _occurs(host, waveform[start + slope : end - slope])
 
 
 def _occurs(host: np.ndarray, piece: np.ndarray) -> bool:
@@ -83,7 +85,8 @@ def test_segments_lie_inside_apart_and_have_lengths_of_speech(pool):
         segments = item.audio.segments
         assert segments[0].start >= 0.05 and segments[-1].end <= item.duration
         assert all(0.1 < s.duration <= 5.3 for s in segments)
-        assert all(b.start - a.end > 0.1 for a, b in zip(segments[:-1], segments[1:], strict=True))
+        if item.family != WORD_EDIT:  # its joints lie as the words do
+            assert all(b.start - a.end > 0.1 for a, b in zip(segments[:-1], segments[1:], strict=True))
 
 
 def test_inserted_speech_is_of_another_identity_or_the_same_as_the_family_says(pool):
@@ -176,7 +179,7 @@ def test_no_easy_cue_tells_the_classes_apart_on_real_recordings(shared_corpus, t
 
 
 def test_every_family_of_the_mixture_exists():
-    assert set(MIXTURE) <= set(AUDIO_FAMILIES)
+    assert set(MIXTURE) == set(FAMILIES)
 
 
 def test_an_unknown_family_is_refused(pool):
