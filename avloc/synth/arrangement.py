@@ -53,11 +53,13 @@ class Arrangement:
     def dissolves(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the frame that shines through each frame (T,) of the result, and its weight [0, 0.5].
 
-        Around each joint the picture is cross-faded as the sound is.
+        Around each joint the picture is cross-faded as the sound is; a fade under a frame is a hard cut.
         """
         shown = self.frames()
         beneath, weight = shown.copy(), np.zeros(len(shown), dtype=np.float32)
         for k, (joint, (length, _)) in enumerate(zip(self.joints, self.fades, strict=True)):
+            if length < SAMPLES_PER_FRAME:
+                continue
             half = length / 2 / SAMPLES_PER_FRAME
             place = joint / SAMPLES_PER_FRAME
             leaving = self.pieces[k][1] // SAMPLES_PER_FRAME - joint // SAMPLES_PER_FRAME

@@ -10,6 +10,7 @@ from avloc.errors import AnnotationError
 from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
 from avloc.synth.families import AUDIO_FAMILIES
+from avloc.synth.genuine_edits import EDIT_SHARE, cut_host, draw_genuine_edits, master
 from avloc.synth.host import Host, Maker, Material
 from avloc.synth.item import Item
 from avloc.synth.spans import EDGE, choose_span, draw_length
@@ -52,12 +53,13 @@ def draw_item(
     *,
     mixture: Mapping[str, float] | None = None,
     genuine_share: float = GENUINE_SHARE,
+    edit_share: float = EDIT_SHARE,
     duration_s: float = 25.6,
 ) -> Item:
     """Draw one item of a mixture of families and genuine recordings.
 
-    A genuine item takes its host by the rule of a family drawn like any other, so that the choice of hosts
-    says nothing about the class.
+    A genuine item takes its host by the rule of a family drawn like any other, and genuine edits are drawn
+    before anyone knows the class, so that neither says anything about it.
 
     Parameters
     ----------
@@ -68,13 +70,22 @@ def draw_item(
     mixture : mapping of family to weight or None
         None for ``MIXTURE``. ``word_edit`` is left out where no recording has word times.
     genuine_share : float [0, 1]
-        Probability of an item without any edit.
+        Probability of an item in which nothing is forged.
+    edit_share : float [0, 1]
+        Probability of genuine edits, forged item or not.
     duration_s : float [s, > 1.5]
         Longest item.
     """
     family = draw_family(rng, MIXTURE if mixture is None else mixture, timed=len(pool.timed) > 0)
     genuine = bool(rng.random() < genuine_share)
-    return compose(rng, pool, family=GENUINE if genuine else family, duration_s=duration_s, host_like=family)
+    return compose(
+        rng,
+        pool,
+        family=GENUINE if genuine else family,
+        duration_s=duration_s,
+        host_like=family,
+        genuine_edits=draw_genuine_edits(rng, edit_share, family=family, picture=False),
+    )
 
 
 def draw_family(rng: np.random.Generator, mixture: Mapping[str, float], *, timed: bool) -> str:
@@ -91,6 +102,7 @@ def compose(
     family: str,
     duration_s: float = 25.6,
     host_like: str | None = None,
+    genuine_edits: Sequence[str] = (),
 ) -> Item:
     """Make one item of ``family`` from a random host of ``pool``.
 
@@ -106,6 +118,8 @@ def compose(
         Longest item; a shorter recording is taken whole or cut at random.
     host_like : str or None
         Family by whose rule the host of a genuine item is drawn.
+    genuine_edits : sequence of str
+        What an honest editor did, of ``GENUINE_EDITS``; a cut is left out where no place for it is found.
 
     Returns
     -------
@@ -124,9 +138,10 @@ def compose(
     limit = int(duration_s * SAMPLE_RATE)
     for _ in range(40):
         host = _draw_host(rng, pool, host_like or family, duration_s)
+        host, _, cuts = cut_host(rng, host, genuine_edits)
         forged = forge_sound(rng, host, family, limit)
         if forged is not None:
-            return finish_item(host, forged, family)
+            return finish_item(rng, host, forged, family, genuine_edits, cuts)
     raise AnnotationError(
         f"no item of family {family!r} can be made from this pool of {len(pool)} recordings"
     )
@@ -248,15 +263,24 @@ def _place(
     return Edit(start, end, material.samples, fades, equal_power, material.margin)
 
 
-def finish_item(host: Host, forged: Forged, family: str) -> Item:
-    """Put an item together from its host and what became of its sound."""
+def finish_item(
+    rng: np.random.Generator,
+    host: Host,
+    forged: Forged,
+    family: str,
+    genuine_edits: Sequence[str] = (),
+    cuts: Sequence[Mapping] = (),
+) -> Item:
+    """Put an item together from its host and what became of its sound, and master it; ``cuts`` were made."""
+    samples, mastered = master(rng, forged.samples, genuine_edits)
     # The values of a 16-bit file, for both classes alike: a finer grain would mark the edited samples.
-    waveform = np.clip(np.round(forged.samples * 32768), -32768, 32767).astype(np.float32) / 32768
+    waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.float32) / 32768
     attributes = {
         "host": host.entry.id,
         "identity": host.entry.identity,
         "host_start_s": host.start / SAMPLE_RATE,
         "segments": [dict(segment) for segment in forged.segments],
+        "genuine_edits": [*cuts, *mastered],
     }
     truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in forged.spans)
     return Item(waveform[None], SAMPLE_RATE, truth, Timeline(), family, attributes)

@@ -1,13 +1,17 @@
 """Made-up speech: voiced syllables with pauses and a noise floor, so that no recording is needed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from avloc.datasets.corpus import Entry
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.datasets.speech_statistics import measure_speech
+from avloc.datasets.talking_faces import TalkingFaces
 
 
 def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> tuple[np.ndarray, list]:
@@ -70,3 +74,35 @@ def build_pool(folder: Path) -> SpeechPool:
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> SpeechPool:
     return build_pool(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="session")
+def faces(pool, tmp_path_factory) -> TalkingFaces:
+    """Clips whose crops are noise around a level of their own frame, so that every frame is recognised."""
+    folder, entries, files = tmp_path_factory.mktemp("faces"), [], []
+    for k in range(3):
+        rng = np.random.default_rng(k)
+        n_frames = 100 + 10 * k
+        samples = (pool.read(k, 0, n_frames * 640) * 32768).astype(np.int16)
+        averages = measure_speech(samples.astype(np.float32) / 32768)
+        file = folder / f"{k}.npz"
+        np.savez(
+            file,
+            n_frames=n_frames,
+            samples=samples,
+            mouth=rng.integers(0, 255, (n_frames, 96, 96), dtype=np.uint8),
+            present=np.ones(n_frames, dtype=bool),
+            boxes=np.tile(np.float32([40, 30, 80, 80]), (n_frames, 1)),
+            sound_0=averages.level,
+            sound_1=averages.threshold,
+            sound_2=averages.speech,
+            sound_3=averages.floor,
+            sound_4=averages.bandwidth_hz,
+            sound_5=averages.offset,
+        )
+        files.append(file)
+        identity = f"face-{k // 2}"
+        words = tuple(w for w in pool.entries[k].words if w[1] < n_frames / 25) if k else ()
+        entry = Entry(f"c{k}", file, "genuine_talking_face", identity, "train", True, 4.0, str(k), "CC0")
+        entries.append(replace(entry, words=words))
+    return TalkingFaces(entries, files)
