@@ -8,6 +8,7 @@ import numpy as np
 
 CODECS = {"mp3": ("libmp3lame", "mp3"), "aac": ("aac", "mp4"), "opus": ("libopus", "ogg")}
 FRAME = 960  # samples; encoders cut it as they need
+SHORTEST = 8 * FRAME  # a file of less than a few frames is not recognised
 
 
 def recode(samples: np.ndarray, sample_rate: int, *, codec: str, bit_rate: int) -> np.ndarray:
@@ -38,7 +39,8 @@ def recode(samples: np.ndarray, sample_rate: int, *, codec: str, bit_rate: int) 
         raise ValueError(f"codec must be one of {sorted(CODECS)}, got {codec!r}")
     if samples.ndim != 1:
         raise ValueError(f"samples must be (n,), got {samples.shape}; pass channels one by one")
-    coded = _decode(_encode(samples, sample_rate, codec, bit_rate), sample_rate)
+    longer = np.pad(samples, (0, max(SHORTEST - len(samples), 0)))
+    coded = _decode(_encode(longer, sample_rate, codec, bit_rate), sample_rate)
     return np.pad(coded[: len(samples)], (0, max(len(samples) - len(coded), 0)))
 
 
