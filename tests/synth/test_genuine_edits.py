@@ -5,9 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from avloc.synth.compose import FAMILIES, GENUINE, compose, draw_item
+from avloc.synth.compose import FAMILIES, GENUINE, compose, draw_item, forge_sound
 from avloc.synth.genuine_edits import CUTS, GENUINE_EDITS, MASTERING, cut_host, draw_genuine_edits, named
 from avloc.synth.host import Host
+from avloc.synth.mastering import denoise, music_bed
+from avloc.synth.spans import frame_envelope
 
 
 def _drawn(share: float, n: int, **options) -> list[tuple[str, ...]]:
@@ -53,20 +55,14 @@ def test_mastering_moves_nothing_in_time_and_changes_the_sound(pool, edit):
 
 
 def test_denoising_turns_the_pauses_down_more_than_the_speech(pool):
-    from avloc.synth.mastering import denoise
-
     samples = pool.read(0)
     made, _ = denoise(np.random.default_rng(0), samples)
-    frames, after = (
-        np.sqrt((s[: len(s) // 160 * 160].reshape(-1, 160) ** 2).mean(1)) for s in (samples, made)
-    )
+    frames, after = frame_envelope(samples), frame_envelope(made)
     quiet, loud = frames < np.percentile(frames, 15), frames > np.percentile(frames, 80)
     assert (after[quiet] / frames[quiet]).mean() < 0.7 < 0.8 < (after[loud] / frames[loud]).mean()
 
 
 def test_music_lies_under_the_speech_by_what_it_says(pool):
-    from avloc.synth.mastering import music_bed
-
     for seed in range(4):
         samples = pool.read(1)
         made, parameters = music_bed(np.random.default_rng(seed), samples)
@@ -127,13 +123,10 @@ def test_forged_items_carry_the_same_edits_as_genuine_ones(pool):
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("neural_pair", "word_edit")])
 def test_what_is_forged_after_a_cut_has_its_truth_in_the_time_of_the_result(pool, family):
-    """The same draw without the forgery tells what the cut made: the item differs from it only where it says."""
     rng = np.random.default_rng(11)
     for _ in range(3):
         host = Host.cut(pool, int(rng.choice(pool.natural[:9])), 0, 64000)
         cut, _, _ = cut_host(rng, host, ("jump_cut",))
-        from avloc.synth.compose import forge_sound
-
         forged = forge_sound(rng, cut, family, 400000)
         if forged is None:
             continue
