@@ -142,7 +142,7 @@ def _check_audit_alone(context: click.Context, out: Path, *, audit: bool) -> Non
     ]
     if given:
         raise click.UsageError(
-            f"--audit without --media looks at what OUT holds; {', '.join(given)} says how to make it: leave it out"
+            f"--audit without --media looks at what OUT holds and makes nothing; leave {', '.join(given)} out"
         )
     if not (out / "manifest.jsonl").is_file():
         raise click.UsageError(

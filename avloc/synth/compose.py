@@ -13,7 +13,8 @@ from avloc.synth.families import AUDIO_FAMILIES
 from avloc.synth.genuine_edits import EDIT_SHARE, cut_host, draw_genuine_edits, master
 from avloc.synth.host import Host, Maker, Material
 from avloc.synth.item import Item
-from avloc.synth.spans import EDGE, choose_span, draw_length
+from avloc.synth.joints import levels_db, nearest_level
+from avloc.synth.spans import EDGE, choose_span, draw_length, frame_envelope
 from avloc.synth.splice import MARGIN, Edit, assemble
 from avloc.synth.words import RESERVE_S, edit_words
 
@@ -255,8 +256,12 @@ def _place(
     if in_time:
         end = start + inside
     elif not material.like_host:
-        removed = rng.choice([inside, inside, 0, int(rng.integers(0, inside + 1))])
-        end = min(start + int(removed), len(host.samples) - EDGE)
+        removed = int(rng.choice([inside, inside, 0, int(rng.integers(0, inside + 1))]))
+        end = min(start + removed, len(host.samples) - EDGE)
+        if removed != inside:  # words were cut to end as loud as the host does at the same time
+            level = levels_db(frame_envelope(material.samples[: len(material.samples) - material.margin]))[-2]
+            bounds = (start, len(host.samples) - EDGE)
+            end = nearest_level(rng, host.envelope, end, level, bounds=bounds)
     shortest = 32 if material.margin == MARGIN else material.margin
     fades = tuple(int(rng.integers(shortest, 2 * material.margin + 1)) for _ in range(2))
     equal_power = bool(not material.like_host and rng.random() < 0.5)

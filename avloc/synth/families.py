@@ -7,14 +7,16 @@ import numpy as np
 from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
 from avloc.synth.host import Host, Maker, Material
-from avloc.synth.matching import Sound, fit_to_host, rms
+from avloc.synth.joints import cut_words
+from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
 from avloc.synth.own_sound import self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
 from avloc.synth.source_filter import draw_source_filter, source_filter
-from avloc.synth.spans import choose_span, frame_envelope
+from avloc.synth.spans import frame_envelope
 from avloc.synth.splice import MARGIN
 
 CONTEXT = 800  # samples beyond the margin that a resynthesis sees and that are cut off again
+NOISE_DB = 3.0  # by so much may the noise of a source, brought to the host's level, be over the host's
 PAIR_SEARCH = 240  # samples, 15 ms: how far the lag of a pair may differ from the manifest's
 
 
@@ -138,13 +140,17 @@ def _best_shift(original: np.ndarray, wide: np.ndarray) -> int:
 def _draw_source(
     rng: np.random.Generator, host: Host, candidates: np.ndarray, fits: Callable[[int], bool]
 ) -> int | None:
-    """Draw an entry whose band is as wide as the host's, so that a missing top does not mark the splice."""
+    """Draw an entry whose band is as wide as the host's and whose noise at its level is not louder.
+
+    A top that is missing or noise that cannot be taken away would mark the splice.
+    """
     fallback = None
     for _ in range(12):
         i = host.pool.draw(rng, candidates)
         if not fits(i):
             continue
-        if host.pool.statistics.bandwidth_hz[i] >= host.sound.bandwidth_hz - 400:
+        source = Sound.of(host.pool.statistics, i)
+        if source.bandwidth_hz >= host.sound.bandwidth_hz - 400 and noise_over(source, host.sound) < NOISE_DB:
             return i
         fallback = i
     return fallback if rng.random() < 0.2 else None
@@ -168,7 +174,16 @@ def _insertion(
     envelope = frame_envelope(host.pool.read(source, begin, slice_end))
     sound = Sound.of(host.pool.statistics, source)
     bounds = (2 * MARGIN, slice_end - begin - 2 * MARGIN)
-    span = choose_span(rng, envelope, sound.threshold, bounds=bounds, length=length)
+    gain = 10 ** (rng.normal(0, 1.5) / 20)
+    span = cut_words(
+        rng,
+        envelope,
+        sound.threshold,
+        bounds=bounds,
+        host=host.envelope,
+        span=(first, last),
+        gain=gain * host.sound.level / sound.level,
+    )
     if span is None:
         return None
     start, end = begin + span[0], begin + span[1]
@@ -177,7 +192,6 @@ def _insertion(
     samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
     samples = _as_coded_as(rng, host, source, samples)
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
-    gain = 10 ** (rng.normal(0, 1.5) / 20)
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
     parameters = {"source_start_s": start / 16000, "tilt_strength": strength, "gain": gain}

@@ -30,15 +30,17 @@ def play_music(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     drum = float(rng.choice([0.0, 0.0, 0.3]))
     out = np.zeros(n_samples + 4 * SAMPLE_RATE, dtype=np.float32)
     place = -int(rng.integers(0, 4 * beat))  # anywhere in a bar
-    degree = 0
+    degree, notes = 0, {}
     for k in range((n_samples - place) // beat + 1):
         if k % 4 == 0:
             degree = int(rng.integers(len(scale)))
         chosen = rng.choice([0, 2, 4], size=int(rng.integers(1, 4)), replace=False)
         for step in sorted(int(c) for c in chosen):
             octave, tone = divmod(degree + step, len(scale))
-            pitch = root * 2 ** (octave + scale[tone] / 12)
-            _add(out, place + k * beat, _note(pitch, decay_s, n_partials, bright))
+            key = 12 * octave + scale[tone]
+            if key not in notes:
+                notes[key] = _note(root * 2 ** (key / 12), decay_s, n_partials, bright)
+            _add(out, place + k * beat, notes[key])
         if drum and k % 2 == 0:
             _add(out, place + k * beat, drum * _hit(rng))
     out = out[:n_samples]

@@ -4,11 +4,13 @@ import numpy as np
 
 from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.host import Host, Material
+from avloc.synth.joints import levels_db
 from avloc.synth.matching import rms
 from avloc.synth.spans import frame_envelope
 from avloc.synth.splice import MARGIN
 
 LAG_S = (0.2, 0.8)
+LAG_TRIES = 12
 BLEND_LAG_S = (0.01, 0.06)
 GATE = 800  # samples, 50 ms: half of the longest slope of the gate of a self-blend
 
@@ -18,12 +20,19 @@ def lag_shift(rng: np.random.Generator, host: Host, first: int, last: int) -> Ma
 
     The parameter ``lag_s`` is positive where the sound comes late.
     """
-    lag = int(rng.uniform(*LAG_S) * SAMPLE_RATE) * int(rng.choice([-1, 1]))
-    for way in (lag, -lag):
-        samples = _moved(host, first, last, way, MARGIN)
-        if samples is not None and (frame_envelope(samples) > host.sound.threshold).mean() >= 0.4:
-            return Material(samples, host.entry, False, {"lag_s": way / SAMPLE_RATE})
-    return None
+    wanted = levels_db(frame_envelope(host.around(first, last, 0)))
+    best, least = None, np.inf
+    for _ in range(LAG_TRIES):
+        lag = int(rng.uniform(*LAG_S) * SAMPLE_RATE) * int(rng.choice([-1, 1]))
+        samples = _moved(host, first, last, lag, MARGIN)
+        if samples is None or (frame_envelope(samples) > host.sound.threshold).mean() < 0.4:
+            continue
+        # As loud at both ends as the host was, so that no step at a joint betrays it.
+        levels = levels_db(frame_envelope(samples[MARGIN : len(samples) - MARGIN]))
+        missed = max(abs(levels[0] - wanted[0]), abs(levels[-2] - wanted[-2]))
+        if missed < least:
+            best, least = Material(samples, host.entry, False, {"lag_s": lag / SAMPLE_RATE}), missed
+    return best
 
 
 def self_blend(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:

@@ -165,7 +165,7 @@ def _partition(rng: np.random.Generator, sizes: np.ndarray, n_folds: int) -> np.
 
 
 def _expand(features: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Ranks among ``known`` in [-1, 1] and their squares, with a constant: outliers and units do not matter."""
+    """Ranks among ``known`` in [-1, 1], their squares and a constant: outliers and units do not matter."""
     columns = [np.ones(len(features))]
     for column, reference in zip(features.T, np.sort(known, axis=0).T, strict=True):
         below = np.searchsorted(reference, column, side="left") + np.searchsorted(reference, column, "right")

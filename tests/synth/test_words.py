@@ -75,8 +75,9 @@ def test_away_from_its_joints_the_item_is_its_host(pool):
         last = round(item.audio.segments[-1].end * 16000)
         rest = item.waveform[0, last:]
         if len(rest) > 200:
-            places = np.lib.stride_tricks.sliding_window_view(host, len(rest))
-            assert (places == rest).all(axis=1).any()
+            heads = np.lib.stride_tricks.sliding_window_view(host[: len(host) - len(rest) + 64], 64)
+            places = np.flatnonzero((heads == rest[:64]).all(axis=1))
+            assert any(np.array_equal(host[p : p + len(rest)], rest) for p in places)
 
 
 def test_with_a_picture_every_piece_moves_by_whole_frames(pool):
