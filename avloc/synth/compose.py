@@ -93,6 +93,10 @@ def draw_family(rng: np.random.Generator, mixture: Mapping[str, float], *, timed
     """Draw a family by its weight; without recordings whose words are ``timed``, none that needs them."""
     names = sorted(name for name in mixture if timed or name != WORD_EDIT)
     weights = np.array([mixture[name] for name in names], dtype=np.float64)
+    if not weights.sum() > 0:
+        raise AnnotationError(
+            f"no family can be drawn from {dict(mixture)}: word_edit needs recordings whose words have times"
+        )
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 

@@ -106,3 +106,20 @@ def faces(pool, tmp_path_factory) -> TalkingFaces:
         entry = Entry(f"c{k}", file, "genuine_talking_face", identity, "train", True, 4.0, str(k), "CC0")
         entries.append(replace(entry, words=words))
     return TalkingFaces(entries, files)
+
+
+@pytest.fixture(scope="session")
+def real_pool(shared_corpus, tmp_path_factory) -> SpeechPool:
+    """Some real recordings of the training split, with neural twins."""
+    folder = tmp_path_factory.mktemp("real")
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    fakes = [
+        r for r in rows if r["kind"] == "generated_speech" and r["use"] == "train" and "natural_pair" in r
+    ]
+    twins = {r["natural_pair"] for r in fakes[::8]}
+    natural = [r for r in rows if r["kind"] == "speech" and r["use"] == "train"]
+    faces = [r for r in rows if r["kind"] == "genuine_talking_face" and r.get("word_segments")]
+    chosen = fakes[::8] + [r for r in natural if r["id"] in twins] + natural[::32] + faces[::12]
+    rows = [r | {"file": str(shared_corpus / r["file"])} for r in {r["id"]: r for r in chosen}.values()]
+    (folder / "manifest.json").write_text(json.dumps({"entries": rows}))
+    return SpeechPool.build([folder / "manifest.json"], use="train", cache=folder)

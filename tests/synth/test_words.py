@@ -94,6 +94,8 @@ def test_a_pool_without_word_times_refuses_the_family_and_draws_others(pool, mon
     monkeypatch.setattr(pool, "timed", np.zeros(0, dtype=np.int64))
     with pytest.raises(AnnotationError, match="words have times"):
         compose(np.random.default_rng(0), pool, family=WORD_EDIT)
+    with pytest.raises(AnnotationError, match="no family can be drawn"):
+        draw_item(np.random.default_rng(0), pool, mixture={WORD_EDIT: 1.0})
     mixture = {WORD_EDIT: 9.0, "self_blend": 1.0}
     rng = np.random.default_rng(0)
     assert {draw_item(rng, pool, mixture=mixture, genuine_share=0.0).family for _ in range(4)} == {
