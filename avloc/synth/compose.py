@@ -59,8 +59,8 @@ def draw_item(
 ) -> Item:
     """Draw one item of a mixture of families and genuine recordings.
 
-    A genuine item takes its host by the rule of a family drawn like any other, and genuine edits are drawn
-    before anyone knows the class, so that neither says anything about it.
+    A genuine item takes a host that a family drawn like any other could have forged, and genuine edits are
+    drawn before anyone knows the class, so that neither says anything about it.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def compose(
     duration_s : float [s]
         Longest item; a shorter recording is taken whole or cut at random.
     host_like : str or None
-        Family by whose rule the host of a genuine item is drawn.
+        Family that could have forged the host of a genuine item.
     genuine_edits : sequence of str
         What an honest editor did, of ``GENUINE_EDITS``; a cut is left out where no place for it is found.
 
@@ -141,11 +141,14 @@ def compose(
     if family not in (*FAMILIES, GENUINE):
         raise ValueError(f"family must be {GENUINE!r} or one of {sorted(FAMILIES)}, got {family!r}")
     limit = int(duration_s * SAMPLE_RATE)
+    like = host_like or family
     for _ in range(40):
-        host = _draw_host(rng, pool, host_like or family, duration_s)
+        host = _draw_host(rng, pool, like, duration_s)
         host, _, cuts = cut_host(rng, host, genuine_edits)
-        forged = forge_sound(rng, host, family, limit)
+        # A host that could not be forged makes no genuine item either: it has less speech than others.
+        forged = forge_sound(rng, host, like, limit)
         if forged is not None:
+            forged = Forged(host.samples) if family == GENUINE else forged
             return finish_item(rng, host, forged, family, genuine_edits, cuts)
     raise AnnotationError(
         f"no item of family {family!r} can be made from this pool of {len(pool)} recordings"

@@ -143,7 +143,7 @@ def compose_picture(
     duration_s : float [s]
         Longest item.
     host_like : str or None
-        Family by whose rule the clip of a genuine item is drawn.
+        Family that could have forged the clip of a genuine item.
     genuine_edits : sequence of str
         What an honest editor did, of ``GENUINE_EDITS``; left out where no place for it is found.
 
@@ -169,8 +169,10 @@ def compose_picture(
         if like == WORD_EDIT and not faces.entries[index].words:
             continue
         shot = _shoot(rng, faces, index, pool, like, duration_s, genuine_edits)
-        forged = _forge(rng, faces, shot, family)
+        forged = _forge(rng, faces, shot, like)
         if forged is not None:
+            # What could not be forged makes no genuine item either: it has less speech than others.
+            forged = _forge(rng, faces, shot, GENUINE) if family == GENUINE else forged
             return _finish(rng, faces, shot, *forged, family, genuine_edits)
     raise AnnotationError(f"no item of family {family!r} can be made from {len(faces)} talking faces")
 

@@ -51,7 +51,8 @@ def show_crops(
         mouth = blend_crops(mouth, source.mouth, picture.mouth_edit)
     if picture.covered is not None:
         first, last = picture.covered
-        mouth[first:last], present[first:last] = 0, False
+        mouth = np.concatenate([mouth[:first], np.zeros_like(mouth[first:last]), mouth[last:]])
+        present[first:last] = False
     return mouth, present
 
 
@@ -68,11 +69,15 @@ def show_frames(
         shown = blend_frames(shown, boxes[picture.frames], source, source_boxes, picture.mouth_edit)
     if picture.covered is not None:
         first, last = picture.covered
-        shown[first:last] = draw_cover(picture.cover_seed, last - first, *shown.shape[1:3])
+        cover = draw_cover(picture.cover_seed, last - first, *shown.shape[1:3])
+        shown = np.concatenate([shown[:first], cover, shown[last:]])
     return shown
 
 
 def _dissolved(picture: Picture, clip: np.ndarray) -> np.ndarray:
+    """Choose and dissolve frames of ``clip``; a view where they follow each other: they may be gigabytes."""
+    if picture.weight is None and (np.diff(picture.frames) == 1).all():
+        return clip[picture.frames[0] : picture.frames[-1] + 1]
     shown = clip[picture.frames]
     for k in np.flatnonzero(picture.weight) if picture.weight is not None else ():
         under = clip[picture.beneath[k]].astype(np.float32)
