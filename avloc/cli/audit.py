@@ -22,7 +22,7 @@ def report_audit(folder: Path, *, as_json: bool) -> int:
 def _as_text(found: object) -> str:
     lines = [
         f"audit of {found.n_recordings} recordings, {found.n_forged} forged, {found.n_groups} hosts",
-        f"{'probe':<14}{'AUC':>6}  95 % interval",
+        f"{'probe':<14}{'AUC':>6}  interval, 95 % for all together",
     ]
     for finding in found.findings:
         interval = f"[{finding.low:.3f}, {finding.high:.3f}]"
@@ -40,7 +40,7 @@ def _as_json(folder: Path, found: object) -> str:
         "n_forged": found.n_forged,
         "n_groups": found.n_groups,
         "probes": [
-            {"probe": f.probe, "auc": f.auc, "interval_95": [f.low, f.high], "is_shortcut": f.is_shortcut}
+            {"probe": f.probe, "auc": f.auc, "interval": [f.low, f.high], "is_shortcut": f.is_shortcut}
             for f in found.findings
         ],
     }
