@@ -49,7 +49,7 @@ def test_only_the_training_split_with_a_fitting_licence_is_drawn(corpus, setting
     settings |= {"picture_share": 0.5, "genuine_share": 0.3}
     source = build_source(settings, INPUTS, media=corpus.media, cache=corpus.cache, first=0)
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(30):
         source.draw_sound(rng, duration_s=6.4)
         source.draw_picture(rng, duration_s=6.4)
     assert set.union(*map(names, sound)) == {"a0", "b0", "c0"}
