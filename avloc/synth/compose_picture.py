@@ -15,13 +15,11 @@ from avloc.synth.compose import (
     GENUINE,
     GENUINE_SHARE,
     WORD_EDIT,
-    Forged,
-    apply_edits,
     describe_own,
-    draw_edits,
     draw_family,
     finish_item,
 )
+from avloc.synth.edits import Forged, apply_edits, draw_edits
 from avloc.synth.families import AUDIO_FAMILIES, insert_other, insert_same
 from avloc.synth.genuine_edits import COVER, EDIT_SHARE, cut_host, draw_cover_span, draw_genuine_edits
 from avloc.synth.host import Host, Maker, Material

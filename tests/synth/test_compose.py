@@ -61,6 +61,17 @@ def test_resynthesis_and_twins_keep_the_words_at_their_times(pool):
         np.testing.assert_array_equal(waveform[last:], host[last : len(waveform)])
 
 
+def test_items_of_whole_recordings_have_no_round_lengths(pool):
+    """A length of whole seconds would say that nothing was put in."""
+    rng, rest = np.random.default_rng(1), []
+    for _ in range(40):
+        item = compose(rng, pool, family=GENUINE)
+        index = next(i for i, e in enumerate(pool.entries) if e.id == item.attributes["host"])
+        left = pool.n_samples(index) - item.waveform.shape[1]
+        rest += [left] if item.attributes["host_start_s"] == 0 and left < 640 else []
+    assert len(rest) > 10 and len(set(rest)) > 0.8 * len(rest)
+
+
 def test_the_same_seed_gives_the_same_item(pool):
     for seed in range(12):
         first, second = (draw_item(np.random.default_rng(seed), pool) for _ in range(2))
