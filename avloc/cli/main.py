@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit code: 0 all analysed, 1 a defect of avloc, 2 wrong usage, configuration or weights, 3 a
-        recording failed, 10 with ``--fail-on-detection``, 130 or 143 interrupted.
+        recording failed or an audit found a shortcut, 10 with ``--fail-on-detection``, 130 or 143
+        interrupted.
     """
     arguments = None if arguments is None else list(arguments)
     with _sigterm_raises(), _handlers_removed():

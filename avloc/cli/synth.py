@@ -1,12 +1,16 @@
-"""``avloc synth``: make partially forged recordings with exact truth."""
+"""``avloc synth``: make partially forged recordings with exact truth, and audit them for shortcuts."""
 
+import logging
 import sys
 from pathlib import Path
 
 import click
 
+from avloc.cli.audit import report_audit
 from avloc.cli.main import configure_logging
 from avloc.cli.options import make_folder
+
+logger = logging.getLogger(__name__)
 
 CONDITIONS = ("clean", "wide", "telephone")
 
@@ -16,7 +20,6 @@ CONDITIONS = ("clean", "wide", "telephone")
 @click.option(
     "--media",
     multiple=True,
-    required=True,
     metavar="MANIFEST",
     help="manifest.json of genuine media; may be given several times.",
 )
@@ -32,6 +35,12 @@ CONDITIONS = ("clean", "wide", "telephone")
 @click.option(
     "--genuine-share", type=click.FloatRange(0, 1), default=0.38, help="How many of them stay genuine."
 )
+@click.option(
+    "--edit-share",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    help="How many of both carry genuine edits: cuts, music, another coder and the like.",
+)
 @click.option("--duration", "duration_s", type=click.FloatRange(min=1.5), default=25.6, help="Longest, in s.")
 @click.option(
     "--condition",
@@ -43,6 +52,17 @@ CONDITIONS = ("clean", "wide", "telephone")
 @click.option("--any-licence", is_flag=True, help="Also recordings that may not train shipped weights.")
 @click.option("--wav", is_flag=True, help="WAV instead of FLAC.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for decoded media; default OUT-cache.")
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Let probes that see no forgery try to tell the classes apart; without --media on what OUT holds.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    help="Of the audit. Default: text on a terminal, else json.",
+)
 def synth(
     out: Path,
     media: tuple[str, ...],
@@ -51,6 +71,7 @@ def synth(
     n_items: int,
     seed: int,
     genuine_share: float,
+    edit_share: float,
     duration_s: float,
     condition: str | None,
     telephone: bool,
@@ -58,37 +79,40 @@ def synth(
     any_licence: bool,
     wav: bool,
     cache: Path | None,
+    audit: bool,
+    format_: str | None,
 ) -> None:
-    """Write partially forged and genuine recordings with a manifest to the new folder OUT."""
+    """Write partially forged and genuine recordings with a manifest to the new folder OUT.
+
+    With --audit the exit code is 3 if a probe tells forged from genuine recordings.
+    """
     configure_logging(verbose=1)
+    context = click.get_current_context()
+    if format_ and not audit:
+        raise click.UsageError("--format is for what --audit prints; add --audit or leave --format out")
+    as_json = format_ == "json" or (format_ is None and not sys.stdout.isatty())
+    if not media:
+        _check_audit_alone(context, out, audit=audit)
+        context.exit(report_audit(out, as_json=as_json))
     condition = _one_condition(condition, telephone=telephone)
     if wav and video:
         raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
     from avloc.datasets.speech_pool import SpeechPool
     from avloc.datasets.talking_faces import TalkingFaces
-    from avloc.synth.compose import MIXTURE
-    from avloc.synth.compose_picture import MOUTH_BLEND, PICTURE_MIXTURE, SOUND_FAMILIES
-    from avloc.synth.families import AUDIO_FAMILIES
     from avloc.synth.recordings import Recipe, write_recordings
 
-    known = {*SOUND_FAMILIES, MOUTH_BLEND} if video else set(AUDIO_FAMILIES)
-    default = PICTURE_MIXTURE if video else MIXTURE
-    chosen = tuple(families.split(",")) if families else tuple(sorted(default))
-    if not set(chosen) <= known:
-        raise click.UsageError(f"--families knows {sorted(known)}, got {sorted(set(chosen) - known)}")
+    named = _read_families(families, video=video)
     cache = _make_folders(out, cache)
     pool = SpeechPool.build(media, use=use, cache=cache, weights_only=not any_licence)
     faces = TalkingFaces.build(media, use=use, cache=cache, weights_only=not any_licence) if video else None
-    if "neural_pair" in chosen and not pool.pairs:
-        raise click.UsageError(
-            f"neural_pair needs generated twins with use {use!r}; leave it out of --families"
-        )
+    chosen = _applicable(named, pool, faces, use=use)
     recipe = Recipe(
         use=use,
         families=chosen,
         n_items=n_items,
         seed=seed,
         genuine_share=genuine_share,
+        edit_share=edit_share,
         duration_s=duration_s,
     )
     manifest = write_recordings(
@@ -100,7 +124,66 @@ def synth(
         extension=".wav" if wav else ".flac",
         notes={"command": ["avloc", *sys.argv[1:]], "condition": condition},
     )
+    if audit:
+        context.exit(report_audit(out, as_json=as_json))
     click.echo(manifest)
+
+
+def _check_audit_alone(context: click.Context, out: Path, *, audit: bool) -> None:
+    """Without media nothing is made: OUT must hold a set, and no option may say how to make one."""
+    if not audit:
+        raise click.UsageError("--media names what recordings are made from; give it at least once")
+    ours = {"out", "audit", "format_"}
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in ours
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(
+            f"--audit without --media looks at what OUT holds and makes nothing; leave {', '.join(given)} out"
+        )
+    if not (out / "manifest.jsonl").is_file():
+        raise click.UsageError(
+            f"OUT {str(out)!r} holds no manifest.jsonl to audit; give --media to make a set first"
+        )
+
+
+def _read_families(families: str | None, *, video: bool) -> tuple[str, ...] | None:
+    """Split ``--families``; None where it is not given."""
+    from avloc.synth.compose import FAMILIES
+    from avloc.synth.compose_picture import PICTURE_FAMILIES
+
+    if families is None:
+        return None
+    chosen, known = tuple(families.split(",")), set(PICTURE_FAMILIES if video else FAMILIES)
+    if not set(chosen) <= known:
+        raise click.UsageError(f"--families knows {sorted(known)}, got {sorted(set(chosen) - known)}")
+    return chosen
+
+
+def _applicable(
+    named: tuple[str, ...] | None, pool: object, faces: object | None, *, use: str
+) -> tuple[str, ...]:
+    """Give the named families, all of which must find their material, or all of the mixture that do."""
+    from avloc.synth.compose import MIXTURE, WORD_EDIT
+    from avloc.synth.compose_picture import PICTURE_MIXTURE
+
+    timed = any(e.words for e in faces.entries) if faces is not None else len(pool.timed) > 0
+    lacking = {}
+    if not pool.pairs:
+        lacking["neural_pair"] = f"generated twins with use {use!r}"
+    if not timed:
+        lacking[WORD_EDIT] = f"recordings whose words have times with use {use!r}"
+    for name in named or ():
+        if name in lacking:
+            raise click.UsageError(f"{name} needs {lacking[name]}; leave it out of --families")
+    default = MIXTURE if faces is None else PICTURE_MIXTURE
+    left_out = sorted(set(default) & set(lacking)) if named is None else []
+    for name in left_out:
+        logger.warning("left out: %s needs %s", name, lacking[name])
+    return named or tuple(sorted(set(default) - set(left_out)))
 
 
 def _one_condition(condition: str | None, *, telephone: bool) -> str:

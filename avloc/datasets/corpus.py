@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avloc.errors import AnnotationError
@@ -10,6 +10,8 @@ from avloc.errors import AnnotationError
 USES = ("train", "dev", "test", "any")
 HELD_OUT = "held_out"  # neither trains shipped weights nor is it test: dev, and train without the licence
 NATURAL_KINDS = ("speech", "telephony_speech", "genuine_talking_face")
+ALIGNMENT = "alignment"  # no recording: the times of the words of another entry
+SILENCES = ("sil", "sp", "")  # what alignments write where nothing is said
 SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
 
 
@@ -18,7 +20,8 @@ class Entry:
     """One recording of a manifest.
 
     ``duration`` in seconds; ``pair_lag`` in seconds, how late this generated file is against its natural
-    twin ``natural_pair``; ``words`` holds (start_s, end_s, word). ``path`` is absolute.
+    twin ``natural_pair``; ``words`` holds (start_s, end_s, word) in order of time; ``words_of`` is the entry
+    that an alignment belongs to. ``path`` is absolute.
     """
 
     id: str
@@ -34,6 +37,7 @@ class Entry:
     natural_pair: str | None = None
     pair_lag: float = 0.0
     words: tuple[tuple[float, float, str], ...] = ()
+    words_of: str | None = None
 
     @property
     def one_speaker(self) -> bool:
@@ -91,8 +95,28 @@ def _entry(row: dict, path: Path, number: int) -> Entry:
         generator=row.get("generator"),
         natural_pair=row.get("natural_pair"),
         pair_lag=float(row.get("pair_lag_ms") or 0.0) / 1000,
-        words=tuple((float(s), float(e), str(word)) for s, e, word in row.get("word_segments") or ()),
+        words=_words(row, path),
+        words_of=row.get("media_entry") if row["kind"] == ALIGNMENT else None,
     )
+
+
+def _words(row: dict, path: Path) -> tuple[tuple[float, float, str], ...]:
+    """Read ``word_segments``, whose triples are (start, end, word) or (word, start, end)."""
+    words = []
+    for triple in row.get("word_segments") or ():
+        try:
+            word, start, end = triple if isinstance(triple[0], str) else (triple[2], *triple[:2])
+            start, end = float(start), float(end)
+        except (TypeError, ValueError, IndexError, KeyError):
+            start = end = 0.0
+        if not 0 <= start < end:
+            raise AnnotationError(
+                f"{str(path)!r}, entry {row['id']!r}: expected [start_s, end_s, word] with "
+                f"0 <= start_s < end_s in word_segments, got {triple!r}"
+            )
+        if str(word) not in SILENCES:
+            words.append((start, end, str(word)))
+    return tuple(sorted(words))
 
 
 def _licence(row: dict) -> str:
@@ -103,6 +127,9 @@ def _licence(row: dict) -> str:
 
 def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:
     """Entries of several manifests together, refused if a natural identity is in two uses.
+
+    A recording takes the times of its words from the alignment that names it, wherever that stands; an
+    alignment whose licence forbids weights gives none to a recording that may train them.
 
     Raises
     ------
@@ -123,7 +150,17 @@ def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:
                     f"identity {entry.identity!r} is in two splits: {first.id!r} is {first.use}, "
                     f"{entry.id!r} is {entry.use}"
                 )
-    return entries
+    return _with_alignments(entries)
+
+
+def _with_alignments(entries: list[Entry]) -> list[Entry]:
+    given = {entry.words_of: entry for entry in entries if entry.words_of}
+    return [
+        replace(entry, words=given[entry.id].words)
+        if entry.id in given and not entry.words and given[entry.id].weights_ok >= entry.weights_ok
+        else entry
+        for entry in entries
+    ]
 
 
 def select_entries(

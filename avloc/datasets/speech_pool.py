@@ -16,6 +16,7 @@ from avloc.features.audio import SAMPLE_RATE
 
 VERSION = "4"  # part of the cache key: raise it when decoding or statistics change
 SPEECH_KINDS = ("speech", "telephony_speech")
+FACE_KIND = "genuine_talking_face"
 
 Reader = Callable[[Path], np.ndarray]
 
@@ -24,6 +25,8 @@ class SpeechPool:
     """Natural and generated speech of one use, decoded once to 16 kHz int16.
 
     Index ``i`` names an entry everywhere: ``pool.entries[i]``, ``pool.read(i)``, ``pool.statistics[i]``.
+    ``natural`` are recordings of speech, ``generated`` speech of a synthesizer. ``timed`` are natural
+    recordings whose words have times; talking faces are there for their times, and only in ``timed``.
 
     Parameters
     ----------
@@ -40,7 +43,11 @@ class SpeechPool:
         self.statistics = SpeechStatistics.load(self.folder / "statistics.npz")
         self._samples = np.load(self.folder / "samples.npy", mmap_mode="r")
         self.natural = np.array(
-            [i for i, e in enumerate(self.entries) if e.generator is None], dtype=np.int64
+            [i for i, e in enumerate(self.entries) if e.generator is None and e.kind != FACE_KIND],
+            dtype=np.int64,
+        )
+        self.timed = np.array(
+            [i for i, e in enumerate(self.entries) if e.generator is None and e.words], dtype=np.int64
         )
         self.generated = np.array([i for i, e in enumerate(self.entries) if e.generator], dtype=np.int64)
         self.by_identity: dict[str, tuple[int, ...]] = _group_by_identity(self.entries, self.natural)
@@ -67,7 +74,6 @@ class SpeechPool:
         use: str,
         cache: str | Path,
         weights_only: bool = True,
-        kinds: Sequence[str] = SPEECH_KINDS,
         reader: Reader | None = None,
     ) -> "SpeechPool":
         """Open the pool of ``use``, decoding its recordings into ``cache`` if that has not been done.
@@ -82,8 +88,6 @@ class SpeechPool:
             Folder for decoded samples; the content is keyed by the entries' hashes.
         weights_only : bool
             Only entries whose licence allows shipped weights.
-        kinds : sequence of str
-            Natural kinds; generated speech of the same use always comes along.
         reader : callable or None
             ``path -> (C, n) float32`` at 16 kHz; None decodes in the media worker.
 
@@ -94,12 +98,12 @@ class SpeechPool:
         UnreadableMediaError
             If a recording cannot be decoded.
         """
-        entries = select_entries(
-            read_manifests(manifests), use=use, kinds=(*kinds, "generated_speech"), weights_only=weights_only
-        )
-        if not entries:
+        kinds = (*SPEECH_KINDS, "generated_speech", FACE_KIND)
+        entries = select_entries(read_manifests(manifests), use=use, kinds=kinds, weights_only=weights_only)
+        entries = [entry for entry in entries if entry.kind != FACE_KIND or entry.words]
+        if not any(entry.kind != FACE_KIND for entry in entries):
             raise AnnotationError(
-                f"no recording with use={use!r}, weights_only={weights_only}, kinds={tuple(kinds)}"
+                f"no recording with use={use!r}, weights_only={weights_only}, kinds={SPEECH_KINDS}"
             )
         key = hashlib.sha256(
             "\n".join([VERSION, *(f"{e.id} {e.sha256}" for e in entries)]).encode()

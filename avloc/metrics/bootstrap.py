@@ -22,8 +22,9 @@ def bootstrap_intervals(
     *,
     n_replicates: int,
     seed: int = 0,
+    level: float = LEVEL,
 ) -> dict[str, tuple[float, float] | None]:
-    """95 % interval of every figure.
+    """Interval of every figure, of 95 % unless ``level`` says another.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ def bootstrap_intervals(
         Draws.
     seed : int
         Of a generator of its own.
+    level : float [(0, 1)]
+        Share of the replicates inside the interval, as many above as below.
 
     Returns
     -------
@@ -58,13 +61,13 @@ def bootstrap_intervals(
         counts = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
         for name, value in figures(counts[group].astype(np.float64)).items():
             drawn.setdefault(name, []).append(value)
-    return {name: _interval(np.array(values)) for name, values in drawn.items()}
+    return {name: _interval(np.array(values), level) for name, values in drawn.items()}
 
 
-def _interval(values: np.ndarray) -> tuple[float, float] | None:
+def _interval(values: np.ndarray, level: float) -> tuple[float, float] | None:
     values = values[~np.isnan(values)]
     if not len(values):
         return None
-    tail = (1.0 - LEVEL) / 2.0
+    tail = (1.0 - level) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)

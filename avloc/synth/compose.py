@@ -1,6 +1,7 @@
 """compose(): one item of a family, with exact truth; draw_item(): one item of a mixture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,13 +9,17 @@ from avloc.datasets.speech_pool import SpeechPool
 from avloc.errors import AnnotationError
 from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
-from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material
+from avloc.synth.edits import Forged, apply_edits, draw_edits
+from avloc.synth.families import AUDIO_FAMILIES
+from avloc.synth.genuine_edits import EDIT_SHARE, cut_host, draw_genuine_edits, master
+from avloc.synth.host import Host
 from avloc.synth.item import Item
-from avloc.synth.spans import choose_span, draw_length
-from avloc.synth.splice import MARGIN, Edit, assemble
+from avloc.synth.words import RESERVE_S, edit_words
 
 GENUINE = "genuine"
 GENUINE_SHARE = 0.38
+WORD_EDIT = "word_edit"
+FAMILIES = (*AUDIO_FAMILIES, WORD_EDIT)
 MIXTURE: dict[str, float] = {
     "insert_other": 1.0,
     "insert_same": 1.2,
@@ -22,12 +27,14 @@ MIXTURE: dict[str, float] = {
     "neural_pair": 1.0,
     "vocoder_griffin_lim": 1.0,
     "vocoder_source_filter": 1.0,
-    "pitch_shift": 0.8,
+    "pitch_shift": 0.5,
+    "time_stretch": 0.4,
     "formant_shift": 0.5,
+    "self_blend": 0.8,
+    "word_edit": 0.3,
 }
 SHORTEST_HOST_S = 1.5
-EDGE = 800  # samples, 50 ms: no segment begins or ends nearer to an end of the recording
-APART = 4000  # samples, 0.25 s: between two segments of one item
+END_CUT = 640  # samples: the length of a whole recording may be round, that of a forged one is not
 
 
 def draw_item(
@@ -36,12 +43,13 @@ def draw_item(
     *,
     mixture: Mapping[str, float] | None = None,
     genuine_share: float = GENUINE_SHARE,
+    edit_share: float = EDIT_SHARE,
     duration_s: float = 25.6,
 ) -> Item:
     """Draw one item of a mixture of families and genuine recordings.
 
-    A genuine item takes its host by the rule of a family drawn like any other, so that the choice of hosts
-    says nothing about the class.
+    A genuine item takes a host that a family drawn like any other could have forged, and genuine edits are
+    drawn before anyone knows the class, so that neither says anything about it.
 
     Parameters
     ----------
@@ -50,18 +58,35 @@ def draw_item(
     pool : SpeechPool
         Speech of one use.
     mixture : mapping of family to weight or None
-        None for ``MIXTURE``.
+        None for ``MIXTURE``. ``word_edit`` is left out where no recording has word times.
     genuine_share : float [0, 1]
-        Probability of an item without any edit.
+        Probability of an item in which nothing is forged.
+    edit_share : float [0, 1]
+        Probability of genuine edits, forged item or not.
     duration_s : float [s, > 1.5]
         Longest item.
     """
-    mixture = MIXTURE if mixture is None else mixture
-    names = sorted(mixture)
-    weights = np.array([mixture[name] for name in names], dtype=np.float64)
-    family = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    family = draw_family(rng, MIXTURE if mixture is None else mixture, timed=len(pool.timed) > 0)
     genuine = bool(rng.random() < genuine_share)
-    return compose(rng, pool, family=GENUINE if genuine else family, duration_s=duration_s, host_like=family)
+    return compose(
+        rng,
+        pool,
+        family=GENUINE if genuine else family,
+        duration_s=duration_s,
+        host_like=family,
+        genuine_edits=draw_genuine_edits(rng, edit_share, family=family, picture=False),
+    )
+
+
+def draw_family(rng: np.random.Generator, mixture: Mapping[str, float], *, timed: bool) -> str:
+    """Draw a family by its weight; without recordings whose words are ``timed``, none that needs them."""
+    names = sorted(name for name in mixture if timed or name != WORD_EDIT)
+    weights = np.array([mixture[name] for name in names], dtype=np.float64)
+    if not weights.sum() > 0:
+        raise AnnotationError(
+            f"no family can be drawn from {dict(mixture)}: word_edit needs recordings whose words have times"
+        )
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
 def compose(
@@ -71,6 +96,7 @@ def compose(
     family: str,
     duration_s: float = 25.6,
     host_like: str | None = None,
+    genuine_edits: Sequence[str] = (),
 ) -> Item:
     """Make one item of ``family`` from a random host of ``pool``.
 
@@ -81,16 +107,18 @@ def compose(
     pool : SpeechPool
         Speech of one use; inserted material comes from it too.
     family : str
-        A key of ``AUDIO_FAMILIES``, or ``"genuine"``.
+        One of ``FAMILIES``, or ``"genuine"``.
     duration_s : float [s]
         Longest item; a shorter recording is taken whole or cut at random.
     host_like : str or None
-        Family by whose rule the host of a genuine item is drawn.
+        Family that could have forged the host of a genuine item.
+    genuine_edits : sequence of str
+        What an honest editor did, of ``GENUINE_EDITS``; a cut is left out where no place for it is found.
 
     Returns
     -------
     Item
-        One to three segments in ``audio``, none for ``"genuine"``.
+        One to four segments in ``audio``, none for ``"genuine"``.
 
     Raises
     ------
@@ -99,33 +127,63 @@ def compose(
     AnnotationError
         If the pool cannot serve it.
     """
-    if family not in AUDIO_FAMILIES and family != GENUINE:
-        raise ValueError(f"family must be {GENUINE!r} or one of {sorted(AUDIO_FAMILIES)}, got {family!r}")
+    if family not in (*FAMILIES, GENUINE):
+        raise ValueError(f"family must be {GENUINE!r} or one of {sorted(FAMILIES)}, got {family!r}")
     limit = int(duration_s * SAMPLE_RATE)
+    like = host_like or family
     for _ in range(40):
-        host = _draw_host(rng, pool, host_like or family, duration_s)
-        if family == GENUINE:
-            return finish_item(host, host.samples, [], GENUINE, [])
-        edits, materials = draw_edits(rng, host, AUDIO_FAMILIES[family], limit)
-        if edits:
-            samples, spans = apply_edits(host, edits, limit)
-            return finish_item(host, samples, spans, family, materials)
+        host = _draw_host(rng, pool, like, duration_s)
+        host, _, cuts = cut_host(rng, host, genuine_edits)
+        # A host that could not be forged makes no genuine item either: it has less speech than others.
+        forged = forge_sound(rng, host, like, limit)
+        if forged is not None:
+            forged = Forged(host.samples) if family == GENUINE else forged
+            if host.whole:
+                n_samples = len(forged.samples) - int(rng.integers(END_CUT))
+                forged = replace(forged, samples=forged.samples[:n_samples])
+            return finish_item(rng, host, forged, family, genuine_edits, cuts)
     raise AnnotationError(
         f"no item of family {family!r} can be made from this pool of {len(pool)} recordings"
     )
 
 
+def forge_sound(rng: np.random.Generator, host: Host, family: str, limit: int) -> Forged | None:
+    """Forge ``host`` by ``family``, up to ``limit`` samples long; None if nothing fits."""
+    if family == GENUINE:
+        return Forged(host.samples)
+    if family == WORD_EDIT:
+        edited = edit_words(rng, host)
+        if edited is None:
+            return None
+        arrangement, spans, parameters = edited
+        follows = host.read(host.start, host.start + len(host.samples) + int(RESERVE_S * SAMPLE_RATE))
+        return Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)])
+    edits, materials = draw_edits(rng, host, AUDIO_FAMILIES[family], limit)
+    return apply_edits(host, edits, materials, limit) if edits else None
+
+
+def describe_own(host: Host, parameters: Mapping) -> dict:
+    """Describe a segment that is made of the host itself."""
+    return {"source": host.entry.id, "identity": host.entry.identity, **parameters}
+
+
 def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration_s: float) -> Host:
-    candidates = pool.natural
+    candidates, reserve = pool.natural, 0
     if family == "neural_pair":
         candidates = np.array(sorted({natural for natural, _ in pool.pairs}), dtype=np.int64)
         if not len(candidates):
             raise AnnotationError(
                 "the family 'neural_pair' needs generated twins of natural recordings in the pool"
             )
+    if family == WORD_EDIT:
+        candidates, reserve = pool.timed, int(RESERVE_S * SAMPLE_RATE)
+        if not len(candidates):
+            raise AnnotationError(
+                "the family 'word_edit' needs recordings whose words have times in the pool"
+            )
     for _ in range(100):
         index = pool.draw(rng, candidates)
-        n = pool.n_samples(index)
+        n = pool.n_samples(index) - reserve
         if n >= SHORTEST_HOST_S * SAMPLE_RATE:
             break
     longest = min(n, int(duration_s * SAMPLE_RATE))
@@ -136,82 +194,24 @@ def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration
     return Host.cut(pool, index, start, start + length)
 
 
-def draw_edits(
-    rng: np.random.Generator, host: Host, maker: Maker, limit: int, *, in_time: bool = False
-) -> tuple[list[Edit], list[Material]]:
-    """Choose one to three spans of ``host`` and make what goes into them.
-
-    ``limit`` is the longest item in samples. ``in_time``: nothing of the host moves, as a picture belongs
-    to it. Both lists are empty if nothing fits.
-    """
-    n = len(host.samples)
-    wanted = int(rng.choice([1, 1, 1, 2, 3])) if n > 4 * SAMPLE_RATE else 1
-    longest_s = 0.5 * n / SAMPLE_RATE / wanted
-    chosen: list[tuple[Edit, Material]] = []
-    for _ in range(wanted * 3):
-        if len(chosen) == wanted:
-            break
-        length = draw_length(rng, longest_s)
-        bounds = (EDGE, n - EDGE)
-        span = choose_span(rng, host.envelope, host.sound.threshold, bounds=bounds, length=length)
-        if span is None or any(span[0] < e.end + APART and e.start < span[1] + APART for e, _ in chosen):
-            continue
-        material = maker(rng, host, *span)
-        if material is not None:
-            chosen.append((_place(rng, host, span, material, in_time), material))
-    chosen.sort(key=lambda pair: pair[0].start)
-    # A segment that would be cut off with what the recording gains in length is not made.
-    room = limit if host.whole else n
-    edits: list[Edit] = []
-    materials: list[Material] = []
-    added = 0
-    for edit, material in chosen:
-        inside = len(edit.material) - 2 * MARGIN
-        if edit.start + added + inside <= room - EDGE:
-            edits.append(edit)
-            materials.append(material)
-            added += inside - (edit.end - edit.start)
-    return edits, materials
-
-
-def apply_edits(host: Host, edits: list[Edit], limit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Apply ``edits``; a cut host keeps its length, a whole one keeps its end, as genuine items do."""
-    n = len(host.samples)
-    gained = sum(len(e.material) - 2 * MARGIN - (e.end - e.start) for e in edits)
-    follows = min(max(-gained, 0), host.n_recorded - host.start - n)
-    longer = host.read(host.start, host.start + n + follows)
-    return assemble(longer, edits, min(limit if host.whole else n, len(longer) + gained))
-
-
-def _place(
-    rng: np.random.Generator, host: Host, span: tuple[int, int], material: Material, in_time: bool
-) -> Edit:
-    """Decide how much of the host gives way: the same words, or as much as goes in, or less, or nothing."""
-    inside = len(material.samples) - 2 * MARGIN
-    start, end = span
-    if in_time:
-        end = start + inside
-    elif not material.like_host:
-        removed = rng.choice([inside, inside, 0, int(rng.integers(0, inside + 1))])
-        end = min(start + int(removed), len(host.samples) - EDGE)
-    fades = tuple(int(rng.integers(32, 2 * MARGIN + 1)) for _ in range(2))
-    equal_power = bool(not material.like_host and rng.random() < 0.5)
-    return Edit(start, end, material.samples, fades, equal_power)
-
-
 def finish_item(
-    host: Host, samples: np.ndarray, spans: list[tuple[int, int]], family: str, materials: list[Material]
+    rng: np.random.Generator,
+    host: Host,
+    forged: Forged,
+    family: str,
+    genuine_edits: Sequence[str] = (),
+    cuts: Sequence[Mapping] = (),
 ) -> Item:
-    """Put an item together from its sound, its forged spans in samples and what went into them."""
+    """Put an item together from its host and what became of its sound, and master it; ``cuts`` were made."""
+    samples, mastered = master(rng, forged.samples, genuine_edits)
     # The values of a 16-bit file, for both classes alike: a finer grain would mark the edited samples.
     waveform = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.float32) / 32768
     attributes = {
         "host": host.entry.id,
         "identity": host.entry.identity,
         "host_start_s": host.start / SAMPLE_RATE,
-        "segments": [
-            {"source": m.source.id, "identity": m.source.identity, **m.parameters} for m in materials
-        ],
+        "segments": [dict(segment) for segment in forged.segments],
+        "genuine_edits": [*cuts, *mastered],
     }
-    truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in spans)
+    truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in forged.spans)
     return Item(waveform[None], SAMPLE_RATE, truth, Timeline(), family, attributes)

@@ -1,8 +1,7 @@
-"""Items with a talking face: sound moved or replaced under the picture, or the mouth of another time."""
+"""Items with a talking face: the sound or the mouth of a span forged, or words of both moved."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,40 +11,40 @@ from avloc.errors import AnnotationError
 from avloc.features.audio import RATE as GRID_RATE
 from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
-from avloc.synth.compose import EDGE, GENUINE, GENUINE_SHARE, apply_edits, draw_edits, finish_item
-from avloc.synth.families import AUDIO_FAMILIES, Host, Maker, Material, insert_other, insert_same
+from avloc.synth.compose import (
+    GENUINE,
+    GENUINE_SHARE,
+    WORD_EDIT,
+    describe_own,
+    draw_family,
+    finish_item,
+)
+from avloc.synth.edits import Forged, apply_edits, draw_edits
+from avloc.synth.families import AUDIO_FAMILIES, insert_other, insert_same
+from avloc.synth.genuine_edits import COVER, EDIT_SHARE, cut_host, draw_cover_span, draw_genuine_edits
+from avloc.synth.host import Host, Maker, Material
 from avloc.synth.item import Item
 from avloc.synth.matching import Sound
-from avloc.synth.mouth import MouthEdit, blend_crops, draw_mask, draw_source_frames
-from avloc.synth.spans import choose_span, draw_length, frame_envelope
-from avloc.synth.splice import MARGIN
+from avloc.synth.mouth_families import MOUTH_FAMILIES, SHORTEST_FRAMES, Face, MouthChange
+from avloc.synth.own_sound import lag_shift
+from avloc.synth.picture import Picture, show_crops
+from avloc.synth.spans import EDGE, choose_span, draw_length
+from avloc.synth.words import RESERVE_S, edit_words
 
 RATE = float(GRID_RATE)
-LAG_S = (0.2, 0.8)
-MOUTH_BLEND = "mouth_blend"
+RESERVE_FRAMES = round(RESERVE_S * RATE)
 PICTURE_MIXTURE: dict[str, float] = {
     "lag_shift": 1.0,
     "replace_audio": 1.0,
     "mouth_blend": 1.0,
+    "mouth_freeze": 0.5,
+    "mouth_reverse": 0.5,
+    "mouth_self_blend": 0.5,
+    "self_blend": 0.5,
+    "word_edit": 0.5,
     "vocoder_griffin_lim": 0.25,
     "vocoder_source_filter": 0.25,
 }
-
-
-def lag_shift(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    """Move the sound of the span by 0.2 to 0.8 s; the words are the recording's own.
-
-    The parameter ``lag_s`` is positive where the sound comes late.
-    """
-    lag = int(rng.uniform(*LAG_S) * SAMPLE_RATE) * int(rng.choice([-1, 1]))
-    for way in (lag, -lag):
-        start, end = host.start + first - way, host.start + last - way
-        if start < MARGIN or end + MARGIN > host.n_recorded:
-            continue
-        samples = host.read(start - MARGIN, end + MARGIN)
-        if (frame_envelope(samples) > host.sound.threshold).mean() >= 0.4:
-            return Material(samples, host.entry, False, {"lag_s": way / SAMPLE_RATE})
-    return None
 
 
 def _replace(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
@@ -61,6 +60,20 @@ SOUND_FAMILIES: dict[str, Maker] = {
 """What is done to the sound under an untouched picture; nothing after the span moves."""
 
 
+PICTURE_FAMILIES = (*MOUTH_FAMILIES, *SOUND_FAMILIES, WORD_EDIT)
+ONLY_SEEN = (*MOUTH_FAMILIES, "lag_shift")  # nothing is left to find where the face is covered
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What an item is made of: the host of its sound, a clip, and the frames that belong to the sound."""
+
+    host: Host
+    clip: FaceClip
+    picture: Picture
+    cuts: Sequence[Mapping]
+
+
 def draw_picture_item(
     rng: np.random.Generator,
     faces: TalkingFaces,
@@ -68,6 +81,7 @@ def draw_picture_item(
     *,
     mixture: Mapping[str, float] | None = None,
     genuine_share: float = GENUINE_SHARE,
+    edit_share: float = EDIT_SHARE,
     duration_s: float = 25.6,
 ) -> Item:
     """Draw one item of a mixture of families and genuine clips.
@@ -81,22 +95,37 @@ def draw_picture_item(
     pool : SpeechPool
         Speech of the same use, for sound that is put in.
     mixture : mapping of family to weight or None
-        None for ``PICTURE_MIXTURE``.
+        None for ``PICTURE_MIXTURE``. ``word_edit`` is left out where no clip has word times.
     genuine_share : float [0, 1]
-        Probability of an untouched clip.
+        Probability of a clip in which nothing is forged.
+    edit_share : float [0, 1]
+        Probability of genuine edits, forged item or not.
     duration_s : float [s]
         Longest item.
     """
-    mixture = PICTURE_MIXTURE if mixture is None else mixture
-    names = sorted(mixture)
-    weights = np.array([mixture[name] for name in names], dtype=np.float64)
-    family = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-    family = GENUINE if rng.random() < genuine_share else family
-    return compose_picture(rng, faces, pool, family=family, duration_s=duration_s)
+    timed = any(entry.words for entry in faces.entries)
+    family = draw_family(rng, PICTURE_MIXTURE if mixture is None else mixture, timed=timed)
+    genuine = bool(rng.random() < genuine_share)
+    return compose_picture(
+        rng,
+        faces,
+        pool,
+        family=GENUINE if genuine else family,
+        duration_s=duration_s,
+        host_like=family,
+        genuine_edits=draw_genuine_edits(rng, edit_share, family=family, picture=True),
+    )
 
 
 def compose_picture(
-    rng: np.random.Generator, faces: TalkingFaces, pool: SpeechPool, *, family: str, duration_s: float = 25.6
+    rng: np.random.Generator,
+    faces: TalkingFaces,
+    pool: SpeechPool,
+    *,
+    family: str,
+    duration_s: float = 25.6,
+    host_like: str | None = None,
+    genuine_edits: Sequence[str] = (),
 ) -> Item:
     """Make one item of ``family`` from a random clip of ``faces``.
 
@@ -107,9 +136,14 @@ def compose_picture(
     faces, pool : TalkingFaces, SpeechPool
         Genuine material of one use.
     family : str
-        ``"mouth_blend"`` (truth in ``visual``), one of ``SOUND_FAMILIES`` (in ``audio``), ``"genuine"``.
+        One of ``MOUTH_FAMILIES`` (truth in ``visual``), of ``SOUND_FAMILIES`` (in ``audio``), ``"word_edit"``
+        (in both), ``"genuine"``.
     duration_s : float [s]
         Longest item.
+    host_like : str or None
+        Family that could have forged the clip of a genuine item.
+    genuine_edits : sequence of str
+        What an honest editor did, of ``GENUINE_EDITS``; left out where no place for it is found.
 
     Returns
     -------
@@ -123,23 +157,46 @@ def compose_picture(
     AnnotationError
         If no clip can serve it.
     """
-    if family not in SOUND_FAMILIES and family not in (MOUTH_BLEND, GENUINE):
-        known = sorted({MOUTH_BLEND, GENUINE, *SOUND_FAMILIES})
-        raise ValueError(f"family must be one of {known}, got {family!r}")
-    for _ in range(60):
+    if family not in (*PICTURE_FAMILIES, GENUINE):
+        raise ValueError(f"family must be one of {sorted((*PICTURE_FAMILIES, GENUINE))}, got {family!r}")
+    like = host_like or family
+    if like == WORD_EDIT and not any(entry.words for entry in faces.entries):
+        raise AnnotationError("the family 'word_edit' needs talking faces whose words have times")
+    for _ in range(200):
         index = faces.draw(rng)
-        clip = faces[index]
-        first, last = _cut(rng, clip.n_frames, duration_s)
-        host = _host(faces, index, clip, pool, first, last)
-        if family == MOUTH_BLEND:
-            item = _with_other_mouth(rng, faces, index, clip, host, first, last)
-        elif family == GENUINE:
-            item = _with_picture(finish_item(host, host.samples, [], GENUINE, []), clip, first, last, index)
-        else:
-            item = _with_other_sound(rng, host, family, clip, first, last, index)
-        if item is not None:
-            return item
+        if like == WORD_EDIT and not faces.entries[index].words:
+            continue
+        shot = _shoot(rng, faces, index, pool, like, duration_s, genuine_edits)
+        forged = _forge(rng, faces, shot, like)
+        if forged is not None:
+            # What could not be forged makes no genuine item either: it has less speech than others.
+            forged = _forge(rng, faces, shot, GENUINE) if family == GENUINE else forged
+            return _finish(rng, faces, shot, *forged, family, genuine_edits)
     raise AnnotationError(f"no item of family {family!r} can be made from {len(faces)} talking faces")
+
+
+def _shoot(
+    rng: np.random.Generator,
+    faces: TalkingFaces,
+    index: int,
+    pool: SpeechPool,
+    family: str,
+    duration_s: float,
+    genuine_edits: Sequence[str],
+) -> Shot:
+    clip = faces[index]
+    first, last = _cut(rng, clip.n_frames - (RESERVE_FRAMES if family == WORD_EDIT else 0), duration_s)
+    start, end = first * SAMPLES_PER_FRAME, last * SAMPLES_PER_FRAME
+    sound = Sound.of(faces.statistics, index)
+    host = Host.of_clip(pool, clip.entry, clip.samples, start, end, sound)
+    picture = Picture(index, np.arange(first, last))
+    host, cut, done = cut_host(rng, host, genuine_edits, grid=SAMPLES_PER_FRAME, other_takes=False)
+    if cut is not None:
+        beneath, weight = cut.dissolves()
+        beneath = np.clip(beneath, 0, len(picture.frames) - 1)
+        shown = picture.frames
+        picture = Picture(index, shown[cut.frames()], shown[beneath], weight)
+    return Shot(host, clip, picture, done)
 
 
 def _cut(rng: np.random.Generator, n_frames: int, duration_s: float) -> tuple[int, int]:
@@ -150,77 +207,91 @@ def _cut(rng: np.random.Generator, n_frames: int, duration_s: float) -> tuple[in
     return first, first + length
 
 
-def _host(faces: TalkingFaces, index: int, clip: FaceClip, pool: SpeechPool, first: int, last: int) -> Host:
-    start, end = first * SAMPLES_PER_FRAME, last * SAMPLES_PER_FRAME
-    samples = clip.samples[start:end]
-    return Host(
-        pool=pool,
-        entry=clip.entry,
-        index=-1,
-        read=partial(_read_clip, clip.samples),
-        n_recorded=len(clip.samples),
-        start=start,
-        samples=samples,
-        envelope=frame_envelope(samples),
-        sound=Sound.of(faces.statistics, index),
-    )
-
-
-def _read_clip(samples: np.ndarray, start: int, end: int) -> np.ndarray:
-    inside = samples[max(start, 0) : max(end, 0)]
-    return np.pad(inside, (max(-start, 0), end - max(start, 0) - len(inside)))
-
-
-def _with_picture(item: Item, clip: FaceClip, first: int, last: int, index: int) -> Item:
-    return replace(
-        item,
-        attributes={**item.attributes, "clip": index, "first_frame": first},
-        mouth=clip.mouth[first:last],
-        present=clip.present[first:last],
-    )
-
-
-def _with_other_sound(
-    rng: np.random.Generator, host: Host, family: str, clip: FaceClip, first: int, last: int, index: int
-) -> Item | None:
+def _forge(
+    rng: np.random.Generator, faces: TalkingFaces, shot: Shot, family: str
+) -> tuple[Forged, Picture, MouthChange | None] | None:
+    host, picture = shot.host, shot.picture
+    if family == GENUINE:
+        return Forged(host.samples), picture, None
+    if family == WORD_EDIT:
+        edited = edit_words(rng, host, grid=SAMPLES_PER_FRAME)
+        if edited is None:
+            return None
+        arrangement, spans, parameters = edited
+        follows = host.read(host.start, host.start + len(host.samples) + int(RESERVE_S * SAMPLE_RATE))
+        forged = Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)])
+        return forged, replace(picture, frames=picture.frames[0] + arrangement.frames()), None
+    if family in MOUTH_FAMILIES:
+        change = _change_mouth(rng, faces, shot, family)
+        if change is None:
+            return None
+        picture = replace(picture, mouth_edit=change.edit, source=change.source)
+        return Forged(host.samples), picture, change
     edits, materials = draw_edits(rng, host, SOUND_FAMILIES[family], len(host.samples), in_time=True)
-    if not edits:
-        return None
-    samples, spans = apply_edits(host, edits, len(host.samples))
-    if len(samples) != len(host.samples):
-        return None
-    return _with_picture(finish_item(host, samples, spans, family, materials), clip, first, last, index)
+    forged = apply_edits(host, edits, materials, len(host.samples)) if edits else None
+    return None if forged is None or len(forged.samples) != len(host.samples) else (forged, picture, None)
 
 
-def _with_other_mouth(
-    rng: np.random.Generator,
-    faces: TalkingFaces,
-    index: int,
-    clip: FaceClip,
-    host: Host,
-    first: int,
-    last: int,
-) -> Item | None:
+def _change_mouth(
+    rng: np.random.Generator, faces: TalkingFaces, shot: Shot, family: str
+) -> MouthChange | None:
+    host, frames = shot.host, shot.picture.frames
     length = max(draw_length(rng, 0.5 * len(host.samples) / SAMPLE_RATE), 8 * SAMPLES_PER_FRAME)
     bounds = (EDGE, len(host.samples) - EDGE)
     span = choose_span(rng, host.envelope, host.sound.threshold, bounds=bounds, length=length)
     if span is None:
         return None
-    start, end = (first + round(p / SAMPLES_PER_FRAME) for p in span)
-    end = min(max(end, start + 3), last)
-    members = faces.by_identity[clip.entry.identity]
-    other = int(rng.choice(members)) if len(members) > 1 and rng.random() < 0.6 else index
-    source = clip if other == index else faces[other]
-    away = (start, end) if other == index else None
-    frames = draw_source_frames(rng, source.present, end - start, away)
-    if frames is None or clip.present[start:end].mean() < 0.9:
+    first, last = (round(p / SAMPLES_PER_FRAME) for p in span)
+    last = min(max(last, first + SHORTEST_FRAMES), len(frames))
+    if shot.clip.present[frames[first:last]].mean() < 0.9:
         return None
-    edit = MouthEdit(start, end, frames, draw_mask(rng), float(rng.choice([0.0, 0.0, 0.7, 1.2])))
-    mouth = blend_crops(clip.mouth, source.mouth, edit)[first:last]
-    truth = Timeline.from_pairs([((start - first) / RATE, (end - first) / RATE)])
-    made = finish_item(host, host.samples, [], MOUTH_BLEND, [])
-    item = _with_picture(made, clip, first, last, index)
-    changed = {"source": faces.entries[other].id, "source_clip": other, "source_first_frame": int(frames[0])}
+    face = Face(faces, shot.picture.clip, shot.clip, frames)
+    return MOUTH_FAMILIES[family](rng, face, first, last)
+
+
+def _finish(
+    rng: np.random.Generator,
+    faces: TalkingFaces,
+    shot: Shot,
+    forged: Forged,
+    picture: Picture,
+    change: MouthChange | None,
+    family: str,
+    genuine_edits: Sequence[str],
+) -> Item:
+    item = finish_item(rng, shot.host, forged, family, genuine_edits, shot.cuts)
+    visual = [(change.first / RATE, change.last / RATE)] if change is not None else []
+    if family == WORD_EDIT:  # the picture is cut in the same places, to the nearest frame
+        visual = [(segment.start, segment.end) for segment in item.audio.segments]
+    attributes = {**item.attributes, "clip": picture.clip, "first_frame": int(picture.frames[0])}
+    if change is not None:
+        source = {"source": faces.entries[change.source].id, "source_clip": change.source}
+        attributes |= {**source, "source_first_frame": int(change.edit.source_frames[0]), **change.parameters}
+    if COVER in genuine_edits:
+        covered = _cover(rng, picture, item, visual)
+        if covered is not None:
+            picture = replace(picture, covered=covered, cover_seed=int(rng.integers(1 << 31)))
+            attributes["genuine_edits"] = [
+                *attributes["genuine_edits"],
+                {"edit": COVER, "frames": [*covered]},
+            ]
+    source = None if change is None else shot.clip if change.source == picture.clip else faces[change.source]
+    mouth, present = show_crops(picture, shot.clip, source)
     return replace(
-        item, visual=truth, mouth=mouth, mouth_edit=edit, attributes={**item.attributes, **changed}
+        item,
+        visual=Timeline.from_pairs(visual),
+        attributes=attributes,
+        mouth=mouth,
+        present=present,
+        picture=picture,
     )
+
+
+def _cover(
+    rng: np.random.Generator, picture: Picture, item: Item, visual: Sequence[tuple[float, float]]
+) -> tuple[int, int] | None:
+    heard = [(s.start, s.end) for s in item.audio.segments] if item.family in ONLY_SEEN else []
+    spared = [(int(start * RATE), int(np.ceil(end * RATE))) for start, end in (*visual, *heard)]
+    if picture.mouth_edit is not None:  # with the slopes of a gate
+        spared.append((picture.mouth_edit.first, picture.mouth_edit.last))
+    return draw_cover_span(rng, len(picture.frames), spared)

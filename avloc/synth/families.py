@@ -1,80 +1,23 @@
 """The ways in which the sound of a span is forged: each makes the material that goes into a host."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 
-from avloc.datasets.corpus import Entry
-from avloc.datasets.speech_pool import SpeechPool
 from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
-from avloc.synth.matching import Sound, fit_to_host, rms
+from avloc.synth.host import Host, Maker, Material
+from avloc.synth.joints import cut_words
+from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
+from avloc.synth.own_sound import self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
 from avloc.synth.source_filter import draw_source_filter, source_filter
-from avloc.synth.spans import choose_span, frame_envelope
+from avloc.synth.spans import frame_envelope
 from avloc.synth.splice import MARGIN
 
 CONTEXT = 800  # samples beyond the margin that a resynthesis sees and that are cut off again
+NOISE_DB = 3.0  # by so much may the noise of a source, brought to the host's level, be over the host's
 PAIR_SEARCH = 240  # samples, 15 ms: how far the lag of a pair may differ from the manifest's
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """The part of a recording that an item is made of.
-
-    ``samples`` (n,) is ``read(start, start + n)``; ``envelope`` its RMS per 10 ms. ``index`` is its place in
-    ``pool``, where inserted material comes from, or -1 for the sound of a clip that is not in the pool.
-    """
-
-    pool: SpeechPool
-    entry: Entry
-    index: int
-    read: Callable[[int, int], np.ndarray]
-    n_recorded: int
-    start: int
-    samples: np.ndarray
-    envelope: np.ndarray
-    sound: Sound
-
-    @classmethod
-    def cut(cls, pool: SpeechPool, index: int, start: int, end: int) -> "Host":
-        """Take samples ``[start, end)`` of entry ``index``."""
-        samples = pool.read(index, start, end)
-        return cls(
-            pool=pool,
-            entry=pool.entries[index],
-            index=index,
-            read=partial(pool.read, index),
-            n_recorded=pool.n_samples(index),
-            start=start,
-            samples=samples,
-            envelope=frame_envelope(samples),
-            sound=Sound.of(pool.statistics, index),
-        )
-
-    @property
-    def whole(self) -> bool:
-        """Nothing of the recording was cut off."""
-        return self.start == 0 and len(self.samples) == self.n_recorded
-
-    def around(self, first: int, last: int, extra: int) -> np.ndarray:
-        """Read samples ``[first - extra, last + extra)``, beyond the cut too where the recording has them."""
-        return self.read(self.start + first - extra, self.start + last + extra)
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What goes in: ``samples`` with ``MARGIN`` more at each end, and where it came from."""
-
-    samples: np.ndarray
-    source: Entry
-    like_host: bool  # the same words at the same times: fades keep amplitude, not power
-    parameters: Mapping = field(default_factory=dict)
-
-
-Maker = Callable[[np.random.Generator, Host, int, int], Material | None]
 
 
 def _resynthesis(make: Callable[[np.random.Generator, np.ndarray, Host], tuple[np.ndarray, dict]]) -> Maker:
@@ -104,14 +47,20 @@ def _source_filter(rng: np.random.Generator, samples: np.ndarray, host: Host) ->
 
 
 def _pitch_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
-    n_fft = int(rng.choice([512, 768, 1024]))
-    hop = n_fft // int(rng.choice([4, 4, 8]))
-    if rng.random() < 0.6:
-        semitones = float(rng.choice([-1, 1]) * rng.uniform(0.7, 4))
-        made = shift_pitch(samples, semitones, n_fft=n_fft, hop=hop)
-        return made, {"semitones": semitones, "n_fft": n_fft, "hop": hop}
+    parameters = _draw_vocoder(rng)
+    semitones = float(rng.choice([-1, 1]) * rng.uniform(0.7, 4))
+    return shift_pitch(samples, semitones, **parameters), {"semitones": semitones, **parameters}
+
+
+def _time_stretch(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+    parameters = _draw_vocoder(rng)
     factor = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.06, 0.3)))
-    return stretch(samples, factor, n_fft=n_fft, hop=hop), {"stretch": factor, "n_fft": n_fft, "hop": hop}
+    return stretch(samples, factor, **parameters), {"stretch": factor, **parameters}
+
+
+def _draw_vocoder(rng: np.random.Generator) -> dict:
+    n_fft = int(rng.choice([512, 768, 1024]))
+    return {"n_fft": n_fft, "hop": n_fft // int(rng.choice([4, 4, 8]))}
 
 
 def _formant_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
@@ -130,7 +79,7 @@ def insert_other(rng: np.random.Generator, host: Host, first: int, last: int) ->
 def insert_same(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
     """Take other words of the same speaker: of another recording, or of another place in this one."""
     members = host.pool.by_identity.get(host.entry.identity, ())
-    others = np.array([i for i in members if i != host.index], dtype=np.int64)
+    others = np.array([i for i in members if i not in host.made_of], dtype=np.int64)
     source = host.index
     if len(others) and rng.random() < 0.85:
         drawn = _draw_source(rng, host, others, lambda i: True)
@@ -191,13 +140,17 @@ def _best_shift(original: np.ndarray, wide: np.ndarray) -> int:
 def _draw_source(
     rng: np.random.Generator, host: Host, candidates: np.ndarray, fits: Callable[[int], bool]
 ) -> int | None:
-    """Draw an entry whose band is as wide as the host's, so that a missing top does not mark the splice."""
+    """Draw an entry whose band is as wide as the host's and whose noise at its level is not louder.
+
+    A top that is missing or noise that cannot be taken away would mark the splice.
+    """
     fallback = None
     for _ in range(12):
         i = host.pool.draw(rng, candidates)
         if not fits(i):
             continue
-        if host.pool.statistics.bandwidth_hz[i] >= host.sound.bandwidth_hz - 400:
+        source = Sound.of(host.pool.statistics, i)
+        if source.bandwidth_hz >= host.sound.bandwidth_hz - 400 and noise_over(source, host.sound) < NOISE_DB:
             return i
         fallback = i
     return fallback if rng.random() < 0.2 else None
@@ -221,7 +174,16 @@ def _insertion(
     envelope = frame_envelope(host.pool.read(source, begin, slice_end))
     sound = Sound.of(host.pool.statistics, source)
     bounds = (2 * MARGIN, slice_end - begin - 2 * MARGIN)
-    span = choose_span(rng, envelope, sound.threshold, bounds=bounds, length=length)
+    gain = 10 ** (rng.normal(0, 1.5) / 20)
+    span = cut_words(
+        rng,
+        envelope,
+        sound.threshold,
+        bounds=bounds,
+        host=host.envelope,
+        span=(first, last),
+        gain=gain * host.sound.level / sound.level,
+    )
     if span is None:
         return None
     start, end = begin + span[0], begin + span[1]
@@ -230,7 +192,6 @@ def _insertion(
     samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
     samples = _as_coded_as(rng, host, source, samples)
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
-    gain = 10 ** (rng.normal(0, 1.5) / 20)
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
     parameters = {"source_start_s": start / 16000, "tilt_strength": strength, "gain": gain}
@@ -257,6 +218,8 @@ AUDIO_FAMILIES: dict[str, Maker] = {
     "vocoder_griffin_lim": _resynthesis(_griffin_lim),
     "vocoder_source_filter": _resynthesis(_source_filter),
     "pitch_shift": _resynthesis(_pitch_shift),
+    "time_stretch": _resynthesis(_time_stretch),
     "formant_shift": _resynthesis(_formant_shift),
+    "self_blend": self_blend,
 }
 """Name of each family of forged sound and what makes its material."""

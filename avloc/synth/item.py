@@ -7,7 +7,7 @@ import numpy as np
 
 from avloc.features.audio import RATE
 from avloc.structures import Timeline
-from avloc.synth.mouth import MouthEdit
+from avloc.synth.picture import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Item:
         Mouth crops on the 25 Hz grid.
     present : np.ndarray [shape=(T,), bool] or None
         Whether a face was there.
-    mouth_edit : MouthEdit or None
-        How the mouth was replaced, in frames of the clip, to repeat it on whole frames.
+    picture : Picture or None
+        How the crops were made, to repeat it on whole frames.
     """
 
     waveform: np.ndarray | None
@@ -40,7 +40,7 @@ class Item:
     attributes: Mapping = field(default_factory=dict)
     mouth: np.ndarray | None = None
     present: np.ndarray | None = None
-    mouth_edit: MouthEdit | None = None
+    picture: Picture | None = None
 
     @property
     def duration(self) -> float:

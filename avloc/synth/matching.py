@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from avloc.datasets.speech_statistics import N_BINS, N_FFT, SpeechStatistics
+from avloc.datasets.speech_statistics import N_BINS, N_FFT, SpeechStatistics, measure_speech
 from avloc.features.audio import SAMPLE_RATE
 
 LARGEST_TILT = 10 ** (12 / 20)
@@ -51,6 +51,12 @@ def tilt(host: Sound, source: Sound, strength: float) -> np.ndarray:
     ratio[usable:] = ratio[usable - 8 : usable].mean()
     gain = np.exp(0.5 * strength * (ratio - level))
     return np.clip(gain, 1 / LARGEST_TILT, LARGEST_TILT)
+
+
+def noise_over(source: Sound, host: Sound) -> float:
+    """Noise of ``source``, once its speech has the host's level, over that of ``host``, in dB."""
+    matched = source.floor.mean() * (host.level / source.level) ** 2
+    return float(10 * np.log10((matched + 1e-12) / (host.floor.mean() + 1e-12)))
 
 
 def _smooth(power: np.ndarray) -> np.ndarray:
@@ -99,7 +105,8 @@ def fit_to_host(
         response *= tilt(host, source, tilt_strength) * (host.level / source.level)
         own_floor = source.floor * response**2
     else:
-        own_floor = np.where(bins < host.bandwidth_hz - 200, np.inf, 0.0)
+        # A vocoder or a lower pitch leaves holes where the recording has noise.
+        own_floor = measure_speech(material).floor[0] * response**2
     edge = np.clip((host.bandwidth_hz + 100 - frequency) / 200, 0, 1) if host.bandwidth_hz < 7900 else 1.0
     kept = np.clip((frequency - BED_HZ[0]) / (BED_HZ[1] - BED_HZ[0]), 0, 1)
     spectrum = rfft(material.astype(np.float32), n_fft)

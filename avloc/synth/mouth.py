@@ -12,10 +12,11 @@ CROP_PX = 96
 
 @dataclass(frozen=True, slots=True)
 class MouthEdit:
-    """Frames ``[first, last)`` get the mouth of ``source_frames`` of a clip.
+    """Frames ``[first, last)`` of an item get the mouth of ``source_frames`` of a clip.
 
     ``source_frames`` (last - first,) index the clip that the mouth is from; ``mask`` (96, 96) in [0, 1] is
-    the weight of the new mouth; ``blur_px`` softens it as generators do (0: not at all).
+    the weight of the new mouth; ``blur_px`` softens it as generators do (0: not at all); ``gate``
+    (last - first,) in [0, 1] is the weight of each frame, None for all of it.
     """
 
     first: int
@@ -23,6 +24,11 @@ class MouthEdit:
     source_frames: np.ndarray
     mask: np.ndarray
     blur_px: float
+    gate: np.ndarray | None = None
+
+    def strength(self, k: int) -> float:
+        """Weight of the ``k``-th frame."""
+        return 1.0 if self.gate is None else float(self.gate[k])
 
 
 def draw_mask(rng: np.random.Generator) -> np.ndarray:
@@ -36,12 +42,12 @@ def draw_mask(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_source_frames(
-    rng: np.random.Generator, present: np.ndarray, n_frames: int, away: tuple[int, int] | None
+    rng: np.random.Generator, present: np.ndarray, n_frames: int, away: np.ndarray | None
 ) -> np.ndarray | None:
     """Choose ``n_frames`` frames of a clip in which the face is seen, played forwards, backwards or held.
 
-    ``away`` is the span that is replaced, if it is the same clip: no frame comes within 3 frames of its own
-    place, where it would be the genuine mouth or nearly so.
+    ``away`` (n_frames,) are the frames that are replaced, if it is the same clip: no frame comes within 3
+    frames of its own place, where it would be the genuine mouth or nearly so.
     """
     if len(present) < n_frames:
         return None
@@ -53,16 +59,17 @@ def draw_source_frames(
         way = rng.random()
         if way < 0.3:
             frames = np.full(n_frames, frames[0]) if way < 0.1 else frames[::-1].copy()
-        if away is None or np.abs(frames - np.arange(*away)).min() > 3:
+        if away is None or np.abs(frames - away).min() > 3:
             return frames
     return None
 
 
 def blend_crops(mouth: np.ndarray, source: np.ndarray, edit: MouthEdit) -> np.ndarray:
-    """Apply ``edit`` to crops (T, 96, 96) uint8 with the crops of the source clip; a new array."""
+    """Apply ``edit`` to the crops (T, 96, 96) uint8 of an item with those of the source clip; a new array."""
     out = mouth.copy()
     for k, frame in enumerate(range(edit.first, edit.last)):
-        out[frame] = _blend(mouth[frame], source[edit.source_frames[k]], edit)
+        new = source[edit.source_frames[k]]
+        out[frame] = _blend(mouth[frame], new, edit.mask, edit.blur_px, edit.strength(k))
     return out
 
 
@@ -84,22 +91,24 @@ def blend_frames(
         if width == 0 or height == 0:
             continue
         region = (slice(y, y + height), slice(x, x + width))
-        scaled = MouthEdit(edit.first, edit.last, edit.source_frames, mask[region], edit.blur_px)
-        out[frame][region] = _blend(frames[frame][region], moved[region], scaled)
+        out[frame][region] = _blend(
+            frames[frame][region], moved[region], mask[region], edit.blur_px, edit.strength(k)
+        )
     return out
 
 
-def _blend(host: np.ndarray, source: np.ndarray, edit: MouthEdit) -> np.ndarray:
-    mask = edit.mask if host.ndim == 2 else edit.mask[:, :, None]
+def _blend(
+    host: np.ndarray, source: np.ndarray, mask: np.ndarray, blur_px: float, strength: float
+) -> np.ndarray:
     new = source.astype(np.float32)
-    if edit.blur_px > 0:
-        new = cv2.GaussianBlur(new, (0, 0), edit.blur_px)
-    rim = (edit.mask > 0) & (edit.mask < 0.9)
+    if blur_px > 0:
+        new = cv2.GaussianBlur(new, (0, 0), blur_px)
+    rim = (mask > 0) & (mask < 0.9)
     if rim.any():
         # Light changes from time to time; the rim of the mask says by how much, per colour.
         new = new + (host[rim].astype(np.float32).mean(axis=0) - new[rim].mean(axis=0))
-    blended = host * (1 - mask) + new * mask
-    return np.clip(np.round(blended), 0, 255).astype(np.uint8)
+    weight = strength * (mask if host.ndim == 2 else mask[:, :, None])
+    return np.clip(np.round(host * (1 - weight) + new * weight), 0, 255).astype(np.uint8)
 
 
 def _crop_to_frame(box: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ from avloc.datasets.talking_faces import TalkingFaces
 from avloc.media.encode import write_audio, write_video
 from avloc.synth.compose import GENUINE, GENUINE_SHARE, compose
 from avloc.synth.compose_picture import compose_picture
+from avloc.synth.genuine_edits import EDIT_SHARE, draw_genuine_edits, named
 from avloc.synth.item import Item
-from avloc.synth.mouth import blend_frames
+from avloc.synth.picture import show_frames
 
 MANIFEST = "manifest.jsonl"
 
@@ -41,6 +42,8 @@ class Recipe:
         Item ``k`` depends on the seed and on ``k`` alone.
     genuine_share : float [0, 1]
         Probability that an item stays genuine.
+    edit_share : float [0, 1]
+        Probability of genuine edits, forged item or not.
     duration_s : float [s]
         Longest item.
     """
@@ -50,6 +53,7 @@ class Recipe:
     n_items: int
     seed: int = 0
     genuine_share: float = GENUINE_SHARE
+    edit_share: float = EDIT_SHARE
     duration_s: float = 25.6
 
 
@@ -59,11 +63,14 @@ def make_items(recipe: Recipe, pool: SpeechPool, faces: TalkingFaces | None = No
         rng = np.random.default_rng([recipe.seed, k])
         family = recipe.families[k % len(recipe.families)]
         genuine = rng.random() < recipe.genuine_share
-        chosen = GENUINE if genuine else family
-        if faces is None:
-            yield compose(rng, pool, family=chosen, duration_s=recipe.duration_s, host_like=family)
-        else:
-            yield compose_picture(rng, faces, pool, family=chosen, duration_s=recipe.duration_s)
+        edits = draw_genuine_edits(rng, recipe.edit_share, family=family, picture=faces is not None)
+        options = {
+            "family": GENUINE if genuine else family,
+            "duration_s": recipe.duration_s,
+            "host_like": family,
+            "genuine_edits": edits,
+        }
+        yield compose(rng, pool, **options) if faces is None else compose_picture(rng, faces, pool, **options)
 
 
 def write_recordings(
@@ -127,17 +134,19 @@ def write_recordings(
 
 
 def picture_of(item: Item, faces: TalkingFaces) -> np.ndarray:
-    """Make the colour frames (T, H, W, 3) uint8 of an item, its mouth replaced where the item says so."""
+    """Make the colour frames (T, H, W, 3) uint8 of an item, as its crops were made."""
     from avloc.media.whole import read_frames
 
-    index, first = item.attributes["clip"], item.attributes["first_frame"]
-    frames = read_frames(faces.entries[index].path)[0]
-    if item.mouth_edit is not None:
-        other = item.attributes["source_clip"]
-        source = frames if other == index else read_frames(faces.entries[other].path)[0]
-        frames = blend_frames(frames, faces[index].boxes, source, faces[other].boxes, item.mouth_edit)
-    height, width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2
-    return frames[first : first + len(item.present), :height, :width]
+    picture = item.picture
+    frames = read_frames(faces.entries[picture.clip].path)[0]
+    boxes, source, source_boxes = faces[picture.clip].boxes, None, None
+    if picture.mouth_edit is not None:
+        same = picture.source == picture.clip
+        source = frames if same else read_frames(faces.entries[picture.source].path)[0]
+        source_boxes = boxes if same else faces[picture.source].boxes
+    shown = show_frames(picture, frames, boxes, source, source_boxes)
+    height, width = shown.shape[1] // 2 * 2, shown.shape[2] // 2 * 2
+    return shown[:, :height, :width]
 
 
 def _row(name: str, item: Item, recipe: Recipe, number: int) -> dict:
@@ -154,6 +163,7 @@ def _row(name: str, item: Item, recipe: Recipe, number: int) -> dict:
         "audio_segments": audio,
         "visual_segments": visual,
         "family": item.family,
+        "genuine_edits": named(attributes["genuine_edits"]),
         "identity": attributes["identity"],
         "split": recipe.use,
         "sources": list(dict.fromkeys(s for s in sources if s)),

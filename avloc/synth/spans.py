@@ -6,6 +6,7 @@ from avloc.features.audio import SAMPLE_RATE
 
 HOP = 160  # samples of one value of the envelope
 SHORTEST_S, USUAL_LONGEST_S, LONGEST_S = 0.2, 3.0, 5.0
+EDGE = 800  # samples, 50 ms: no segment begins or ends nearer to an end of the recording
 SNAP_S = 0.12  # how far an end moves to reach a quiet place
 
 

@@ -12,8 +12,8 @@ MARGIN = 160  # samples that a piece has beyond each of its ends: half of the lo
 class Edit:
     """Put ``material`` in place of host samples ``[start, end)``.
 
-    ``material`` (n + 2 * MARGIN,) has ``MARGIN`` samples more than it puts in at each end, for the
-    cross-fades of ``fades`` samples (left, right; at most 2 * MARGIN). ``equal_power`` keeps the level of
+    ``material`` (n + 2 * margin,) has ``margin`` samples more than it puts in at each end, for the
+    cross-fades of ``fades`` samples (left, right; at most 2 * margin). ``equal_power`` keeps the level of
     unlike sounds in a fade.
     """
 
@@ -22,6 +22,21 @@ class Edit:
     material: np.ndarray
     fades: tuple[int, int]
     equal_power: bool = False
+    margin: int = MARGIN
+
+    @property
+    def gained(self) -> int:
+        """Samples by which the recording grows; negative where it shrinks."""
+        return len(self.material) - 2 * self.margin - (self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Samples ``[first, last)`` of ``source``; what lies around them goes into fades."""
+
+    source: np.ndarray
+    first: int
+    last: int
 
 
 def assemble(
@@ -34,7 +49,7 @@ def assemble(
     host : np.ndarray [shape=(n,), float32]
         The recording.
     edits : sequence of Edit
-        In order of time, not overlapping, ``MARGIN`` samples from the ends of the host.
+        In order of time, not overlapping, their margin away from the ends of the host.
     n_samples : int
         Length of the result; edits must not make it shorter.
 
@@ -50,40 +65,54 @@ def assemble(
     ValueError
         If the edits overlap, touch the ends, or the result would be too short.
     """
-    pieces: list[tuple[np.ndarray, int, int]] = []  # source, first, last sample of the body
-    spans, position, written = [], 0, 0
+    pieces, fades, spans, position, gained = [], [], [], 0, 0
     for edit in edits:
-        if edit.start - position < MARGIN or edit.end < edit.start or edit.end + MARGIN > len(host):
+        if edit.start - position < edit.margin or edit.end < edit.start or edit.end + edit.margin > len(host):
             raise ValueError(
                 f"edit [{edit.start}, {edit.end}) overlaps another or an end of {len(host)} samples"
             )
-        pieces.append((host, position, edit.start))
-        n_inside = len(edit.material) - 2 * MARGIN
-        pieces.append((edit.material, MARGIN, MARGIN + n_inside))
-        written += edit.start - position
-        spans.append((written, written + n_inside))
-        written += n_inside
+        n_inside = len(edit.material) - 2 * edit.margin
+        pieces += [
+            Piece(host, position, edit.start),
+            Piece(edit.material, edit.margin, edit.margin + n_inside),
+        ]
+        fades += [(length, edit.equal_power) for length in edit.fades]
+        spans.append((edit.start + gained, edit.start + gained + n_inside))
+        gained += edit.gained
         position = edit.end
-    pieces.append((host, position, len(host)))
-    out = np.concatenate([source[first:last] for source, first, last in pieces]).astype(np.float32)
+    out = join([*pieces, Piece(host, position, len(host))], fades)
     if len(out) < n_samples:
         raise ValueError(f"the edits shorten the recording to {len(out)} samples, {n_samples} are wanted")
-    joint = 0
-    for k, (left, right) in enumerate(zip(pieces[:-1], pieces[1:], strict=True)):
-        joint += left[2] - left[1]
-        edit = edits[k // 2]
-        _fade(out, joint, left, right, edit.fades[k % 2], edit.equal_power)
     return out[:n_samples], [(s, min(e, n_samples)) for s, e in spans if s < n_samples]
 
 
-def _fade(out: np.ndarray, joint: int, left: tuple, right: tuple, length: int, equal_power: bool) -> None:
-    half = min(length // 2, MARGIN)
-    if half == 0:
-        return
-    rising = (np.arange(2 * half, dtype=np.float32) + 0.5) / (2 * half)
-    falling = 1 - rising
-    if equal_power:
-        rising, falling = np.sqrt(rising), np.sqrt(falling)
-    leaving = left[0][left[2] - half : left[2] + half]
-    coming = right[0][right[1] - half : right[1] + half]
-    out[joint - half : joint + half] = leaving * falling + coming * rising
+def join(pieces: Sequence[Piece], fades: Sequence[tuple[int, bool]]) -> np.ndarray:
+    """Put pieces one after the other with a cross-fade around each joint.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        In order of time.
+    fades : sequence of (int, bool) [length len(pieces) - 1]
+        Length in samples and whether power is kept, of each fade. A fade is shorter where a source ends.
+
+    Returns
+    -------
+    np.ndarray [shape=(sum of lengths,), float32]
+        A joint is the middle of its fade.
+    """
+    out = np.concatenate([p.source[p.first : p.last] for p in pieces]).astype(np.float32)
+    joint = 0
+    for left, right, (length, equal_power) in zip(pieces[:-1], pieces[1:], fades, strict=True):
+        joint += left.last - left.first
+        half = min(length // 2, len(left.source) - left.last, right.first, joint, len(out) - joint)
+        if half <= 0:
+            continue
+        rising = (np.arange(2 * half, dtype=np.float32) + 0.5) / (2 * half)
+        falling = 1 - rising
+        if equal_power:
+            rising, falling = np.sqrt(rising), np.sqrt(falling)
+        leaving = left.source[left.last - half : left.last + half]
+        coming = right.source[right.first - half : right.first + half]
+        out[joint - half : joint + half] = leaving * falling + coming * rising
+    return out

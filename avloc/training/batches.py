@@ -20,8 +20,10 @@ RATE = float(GRID_RATE)
 MISMATCHING_FAMILIES = (
     "lag_shift",
     "mouth_blend",
+    "mouth_freeze",
+    "mouth_reverse",
     "replace_audio",
-)  # sound and picture no longer belong together
+)  # sound and picture no longer belong together; in a self-blend or around a cut of both they still do
 MAX_DELAY_FRAMES = 4  # constant recorder offset that training draws, to either side
 
 DrawItem = Callable[..., Item]

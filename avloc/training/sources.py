@@ -31,8 +31,7 @@ def corrupt(
 
 def sound_items(settings: Mapping, pool: SpeechPool) -> DrawItem:
     """Give what draws items without a picture, as the configuration says."""
-    mixture, share = dict(settings["sound"]), settings["genuine_share"]
-    return partial(draw_item, pool=pool, mixture=mixture, genuine_share=share)
+    return partial(draw_item, pool=pool, mixture=dict(settings["sound"]), **_shares(settings))
 
 
 def picture_items(settings: Mapping, media: tuple[str, ...], *, use: str, cache: Path) -> DrawItem | None:
@@ -41,8 +40,12 @@ def picture_items(settings: Mapping, media: tuple[str, ...], *, use: str, cache:
         return None
     faces = TalkingFaces.build(media, use=use, cache=cache)
     pool = SpeechPool.build(media, use=use, cache=cache)
-    mixture, share = dict(settings["picture"]), settings["genuine_share"]
-    return partial(draw_picture_item, faces=faces, pool=pool, mixture=mixture, genuine_share=share)
+    mixture = dict(settings["picture"])
+    return partial(draw_picture_item, faces=faces, pool=pool, mixture=mixture, **_shares(settings))
+
+
+def _shares(settings: Mapping) -> dict[str, float]:
+    return {name: settings[name] for name in ("genuine_share", "edit_share")}
 
 
 def build_source(

@@ -1,4 +1,8 @@
-"""How the default weights are trained; the shares of families are relative."""
+"""How the default weights are trained; the shares of families are relative.
+
+``word_edit`` is left out where no recording has word times. ``edit_share`` of the items carry genuine edits,
+forged or not.
+"""
 
 train = dict(
     iterations=2400,
@@ -8,6 +12,7 @@ train = dict(
     picture_share=0.3,
     drop_sound=0.15,
     genuine_share=0.38,
+    edit_share=0.3,
     sound=dict(
         insert_other=1.0,
         insert_same=1.2,
@@ -15,10 +20,22 @@ train = dict(
         neural_pair=1.0,
         vocoder_griffin_lim=1.0,
         vocoder_source_filter=1.0,
-        pitch_shift=0.8,
+        pitch_shift=0.5,
+        time_stretch=0.4,
         formant_shift=0.5,
+        self_blend=0.8,
+        word_edit=0.3,
     ),
-    picture=dict(lag_shift=1.0, replace_audio=1.0, mouth_blend=1.5),
+    picture=dict(
+        lag_shift=1.0,
+        replace_audio=1.0,
+        mouth_blend=1.0,
+        mouth_freeze=0.4,
+        mouth_reverse=0.4,
+        mouth_self_blend=0.4,
+        self_blend=0.4,
+        word_edit=0.4,
+    ),
     telephone_share=0.25,
     learning_rate=1e-3,
     weight_decay=0.05,

@@ -8,6 +8,8 @@ import pytest
 from avloc.cli.main import main
 from avloc.datasets.manifest import ManifestDataset
 from avloc.media.encode import write_audio
+from avloc.media.whole import read_audio
+from avloc.synth.probes import PROBES
 
 
 @pytest.fixture
@@ -75,6 +77,71 @@ def test_telephone_is_short_for_its_condition(media, tmp_path):
     for name, more in (("a", []), ("b", ["--condition", "telephone"])):
         assert main(["synth", str(tmp_path / name), *common, *more]) == 0
         assert json.loads((tmp_path / name / "synth.json").read_text())["condition"] == "telephone"
+
+
+AUDITED = ["--families", "insert_other,self_blend", "--n", "60", "--genuine-share", "0.5", "--wav"]
+
+
+def test_an_audit_of_what_was_made_and_of_what_is_there_say_the_same(media, tmp_path, capsys):
+    out = tmp_path / "made"
+    code = main(["synth", str(out), "--media", str(media), *AUDITED, "--audit", "--format", "json"])
+    made = json.loads(capsys.readouterr().out)
+    assert code == (3 if any(p["is_shortcut"] for p in made["probes"]) else 0)
+    assert made["n_recordings"] == 60 and made["folder"] == str(out) and made["n_groups"] == 2
+    assert [p["probe"] for p in made["probes"]] == list(PROBES)
+    assert main(["synth", str(out), "--audit"]) == code
+    assert json.loads(capsys.readouterr().out) == made
+
+
+def test_a_set_with_a_shortcut_ends_with_3_and_names_it(media, tmp_path, capsys):
+    out = tmp_path / "made"
+    assert main(["synth", str(out), "--media", str(media), *AUDITED]) == 0
+    for reference in ManifestDataset(root=out).references():
+        if reference.segments:
+            path = out / reference.recording_id
+            write_audio(path, 0.2 * read_audio(path), 16000)
+    capsys.readouterr()
+    assert main(["synth", str(out), "--audit", "--format", "text"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("audit of 60 recordings")
+    assert any(line.startswith("loudness") and line.endswith("shortcut") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ([], "--media names what recordings are made from"),
+        (["--audit", "--n", "4", "--video"], "leave --n, --video out"),
+        (["--audit"], "holds no manifest.jsonl to audit"),
+        (["--format", "json"], "add --audit or leave --format out"),
+    ],
+)
+def test_wrong_use_of_the_audit_is_said(tmp_path, capsys, options, why):
+    assert main(["synth", str(tmp_path / "a"), *options]) == 2
+    assert why in capsys.readouterr().err and not (tmp_path / "a").exists()
+
+
+def test_too_small_a_set_cannot_be_audited(media, tmp_path, capsys):
+    arguments = ["--media", str(media), "--families", "self_blend", "--n", "5", "--audit"]
+    assert main(["synth", str(tmp_path / "a"), *arguments]) == 2
+    assert "an audit needs 10 forged and 10 genuine" in capsys.readouterr().err
+
+
+def test_families_without_material_are_left_out_of_the_default(media, tmp_path, capsys):
+    assert main(["synth", str(tmp_path / "a"), "--media", str(media), "--n", "3"]) == 0
+    described = json.loads((tmp_path / "a" / "synth.json").read_text())
+    families = described["recipe"]["families"]
+    assert "insert_other" in families and "neural_pair" not in families and "word_edit" not in families
+    assert main(["synth", str(tmp_path / "b"), "--media", str(media), "--families", "word_edit"]) == 2
+    assert "words have times" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("share", "some"), [("0", False), ("1", True)])
+def test_genuine_edits_come_in_the_asked_share_and_stand_in_the_manifest(media, tmp_path, share, some):
+    arguments = ["--media", str(media), "--families", "self_blend", "--n", "6", "--edit-share", share]
+    assert main(["synth", str(tmp_path / "a"), *arguments]) == 0
+    rows = [json.loads(row) for row in (tmp_path / "a" / "manifest.jsonl").read_text().splitlines()]
+    assert any(row["genuine_edits"] for row in rows) == some
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,25 @@ def test_an_entry_has_an_absolute_path_and_times_in_seconds(tmp_path):
     assert entry.words == ((0.1, 0.4, "bin"),)
 
 
+def test_words_are_read_in_both_orders_and_sorted_and_silence_is_none(tmp_path):
+    rows = [_row("a", word_segments=[["7", 0.5, 0.9], ["1", 0.0, 0.4], [0.9, 2.0, "sil"]])]
+    assert read_manifest(_write(tmp_path, rows))[0].words == ((0.0, 0.4, "1"), (0.5, 0.9, "7"))
+
+
+@pytest.mark.parametrize("triple", [[0.4, 0.4, "bin"], [-0.1, 0.4, "bin"], ["bin", "a", 1], [0.1], 3])
+def test_word_times_that_make_no_sense_are_refused(tmp_path, triple):
+    with pytest.raises(AnnotationError, match="entry 'a': expected .start_s, end_s, word"):
+        read_manifest(_write(tmp_path, [_row("a", word_segments=[triple])]))
+
+
+@pytest.mark.parametrize(("allowed", "n_words"), [(True, 1), (False, 0)])
+def test_an_alignment_gives_its_words_to_the_recording_that_it_names(tmp_path, allowed, n_words):
+    alignment = _row("t", kind="alignment", use="any", media_entry="a", word_segments=[[0.1, 0.4, "bin"]])
+    paths = [_write(tmp_path, [alignment | {"weights_ok": allowed}], "b.json"), _write(tmp_path, [_row("a")])]
+    (entry,) = (e for e in read_manifests(paths) if e.id == "a")
+    assert len(entry.words) == n_words
+
+
 def test_only_the_asked_use_and_licence_are_selected(tmp_path):
     rows = [
         _row("a"),

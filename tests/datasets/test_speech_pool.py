@@ -56,6 +56,17 @@ def test_a_pool_holds_one_use_and_is_decoded_once(manifest, tmp_path):
     assert pool.pairs == ((1, 3),) and pool.by_identity["ann"] == (0, 1)
 
 
+def test_talking_faces_come_along_only_for_the_times_of_their_words(manifest, tmp_path):
+    rows = json.loads(manifest.read_text())["entries"]
+    face = rows[2] | {"kind": "genuine_talking_face", "identity": "eve"}
+    rows += [face | {"id": "g0", "file": "g0.mp4"}]
+    rows += [face | {"id": "g1", "file": "g1.mp4", "word_segments": [[0.1, 0.4, "bin"]]}]
+    manifest.write_text(json.dumps({"entries": rows}))
+    pool = SpeechPool.build([manifest], use="train", cache=tmp_path / "cache", reader=Reader())
+    assert [pool.entries[i].id for i in pool.timed] == ["g1"] and len(pool) == 5
+    assert pool.natural.tolist() == [0, 1, 2] and "eve" not in pool.by_identity
+
+
 def test_reading_gives_the_decoded_samples_and_zeros_outside(manifest, tmp_path):
     pool = SpeechPool.build([manifest], use="train", cache=tmp_path / "cache", reader=Reader())
     expected = Reader()(manifest.with_name("a0.wav"))[0]

@@ -4,14 +4,16 @@ import pytest
 from avloc.metrics import bootstrap_intervals
 
 
-def test_the_interval_of_a_mean_agrees_with_the_normal_approximation():
+@pytest.mark.parametrize(("options", "deviations"), [({}, 1.96), ({"level": 0.8}, 1.2816)])
+def test_the_interval_of_a_mean_agrees_with_the_normal_approximation(options, deviations):
     values = np.random.default_rng(0).normal(size=400)
     intervals = bootstrap_intervals(
         lambda w: {"mean": float((w * values).sum() / w.sum())},
         [str(i) for i in range(400)],
         n_replicates=500,
+        **options,
     )
-    half = 1.96 * values.std() / np.sqrt(400)
+    half = deviations * values.std() / np.sqrt(400)
     # a quarter of the half width: Monte Carlo error of two tail quantiles of 500 draws
     assert intervals["mean"] == pytest.approx((values.mean() - half, values.mean() + half), abs=half / 4)
 

@@ -1,18 +1,23 @@
 """Made-up speech: voiced syllables with pauses and a noise floor, so that no recording is needed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from avloc.datasets.corpus import Entry
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.datasets.speech_statistics import measure_speech
+from avloc.datasets.talking_faces import TalkingFaces
 
 
-def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> np.ndarray:
+def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> tuple[np.ndarray, list]:
+    """Sound (1, n) and its words, [start_s, end_s, word]."""
     n = int(seconds * 16000)
-    out = np.zeros(n)
+    out, words = np.zeros(n), []
     place = int(rng.integers(1000, 4000))
     while place < n - 8000:
         length = int(rng.integers(2500, 5000))
@@ -24,8 +29,10 @@ def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> np.ndarr
         out[place : place + length] += (
             source * np.hanning(length) / (np.abs(source).max() + 1e-9) * 10 ** rng.uniform(-1, -0.3)
         )
+        words.append([place / 16000, (place + length) / 16000, f"word{len(words)}"])
         place += length + int(rng.integers(200, 3000))
-    return (out + 10 ** rng.uniform(-3.5, -2.5) * rng.standard_normal(n))[None].astype(np.float32)
+    noise = 10 ** rng.uniform(-3.5, -2.5) * rng.standard_normal(n)
+    return (out + noise)[None].astype(np.float32), words
 
 
 def build_pool(folder: Path) -> SpeechPool:
@@ -42,7 +49,9 @@ def build_pool(folder: Path) -> SpeechPool:
 
     for speaker in range(4):
         for k in range(3):
-            add(f"s{speaker}-{k}", speak(rng, 90 + 35 * speaker, 4 + 1.5 * k), identity=f"speaker-{speaker}")
+            sound, words = speak(rng, 90 + 35 * speaker, 4 + 1.5 * k)
+            timed = {"word_segments": words} if speaker < 3 else {}
+            add(f"s{speaker}-{k}", sound, identity=f"speaker-{speaker}", **timed)
     for speaker in range(2):
         natural = sounds[f"s{speaker}-0.wav"]
         twin = np.roll(natural, 80) * 0.8 + 0.002 * rng.standard_normal(natural.shape)
@@ -65,3 +74,52 @@ def build_pool(folder: Path) -> SpeechPool:
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> SpeechPool:
     return build_pool(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="session")
+def faces(pool, tmp_path_factory) -> TalkingFaces:
+    """Clips whose crops are noise around a level of their own frame, so that every frame is recognised."""
+    folder, entries, files = tmp_path_factory.mktemp("faces"), [], []
+    for k in range(3):
+        rng = np.random.default_rng(k)
+        n_frames = 100 + 10 * k
+        samples = (pool.read(k, 0, n_frames * 640) * 32768).astype(np.int16)
+        averages = measure_speech(samples.astype(np.float32) / 32768)
+        file = folder / f"{k}.npz"
+        np.savez(
+            file,
+            n_frames=n_frames,
+            samples=samples,
+            mouth=rng.integers(0, 255, (n_frames, 96, 96), dtype=np.uint8),
+            present=np.ones(n_frames, dtype=bool),
+            boxes=np.tile(np.float32([40, 30, 80, 80]), (n_frames, 1)),
+            sound_0=averages.level,
+            sound_1=averages.threshold,
+            sound_2=averages.speech,
+            sound_3=averages.floor,
+            sound_4=averages.bandwidth_hz,
+            sound_5=averages.offset,
+        )
+        files.append(file)
+        identity = f"face-{k // 2}"
+        words = tuple(w for w in pool.entries[k].words if w[1] < n_frames / 25) if k else ()
+        entry = Entry(f"c{k}", file, "genuine_talking_face", identity, "train", True, 4.0, str(k), "CC0")
+        entries.append(replace(entry, words=words))
+    return TalkingFaces(entries, files)
+
+
+@pytest.fixture(scope="session")
+def real_pool(shared_corpus, tmp_path_factory) -> SpeechPool:
+    """Some real recordings of the training split, with neural twins."""
+    folder = tmp_path_factory.mktemp("real")
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    fakes = [
+        r for r in rows if r["kind"] == "generated_speech" and r["use"] == "train" and "natural_pair" in r
+    ]
+    twins = {r["natural_pair"] for r in fakes[::8]}
+    natural = [r for r in rows if r["kind"] == "speech" and r["use"] == "train"]
+    faces = [r for r in rows if r["kind"] == "genuine_talking_face" and r.get("word_segments")]
+    chosen = fakes[::8] + [r for r in natural if r["id"] in twins] + natural[::32] + faces[::12]
+    rows = [r | {"file": str(shared_corpus / r["file"])} for r in {r["id"]: r for r in chosen}.values()]
+    (folder / "manifest.json").write_text(json.dumps({"entries": rows}))
+    return SpeechPool.build([folder / "manifest.json"], use="train", cache=folder)

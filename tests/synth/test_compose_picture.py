@@ -5,44 +5,25 @@ import json
 import numpy as np
 import pytest
 
-from avloc.datasets.corpus import Entry
-from avloc.datasets.speech_statistics import measure_speech
 from avloc.datasets.talking_faces import TalkingFaces
+from avloc.errors import AnnotationError
 from avloc.features.crops import mouth_crop
-from avloc.synth.compose_picture import SOUND_FAMILIES, compose_picture, draw_picture_item
+from avloc.synth.compose_picture import (
+    PICTURE_FAMILIES,
+    PICTURE_MIXTURE,
+    SOUND_FAMILIES,
+    compose_picture,
+    draw_picture_item,
+)
 from avloc.synth.mouth import MouthEdit, blend_frames, draw_mask, draw_source_frames
+from avloc.synth.own_sound import GATE
+from avloc.synth.picture import Picture, draw_cover, show_frames
+from avloc.synth.splice import MARGIN
 
 
 @pytest.fixture(scope="module")
-def faces(pool, tmp_path_factory) -> TalkingFaces:
-    """Clips whose crops are noise around a level of their own frame, so that every frame is recognised."""
-    folder, entries, files = tmp_path_factory.mktemp("faces"), [], []
-    for k in range(3):
-        rng = np.random.default_rng(k)
-        n_frames = 100 + 10 * k
-        samples = (pool.read(k, 0, n_frames * 640) * 32768).astype(np.int16)
-        averages = measure_speech(samples.astype(np.float32) / 32768)
-        file = folder / f"{k}.npz"
-        np.savez(
-            file,
-            n_frames=n_frames,
-            samples=samples,
-            mouth=rng.integers(0, 255, (n_frames, 96, 96), dtype=np.uint8),
-            present=np.ones(n_frames, dtype=bool),
-            boxes=np.tile(np.float32([40, 30, 80, 80]), (n_frames, 1)),
-            sound_0=averages.level,
-            sound_1=averages.threshold,
-            sound_2=averages.speech,
-            sound_3=averages.floor,
-            sound_4=averages.bandwidth_hz,
-            sound_5=averages.offset,
-        )
-        files.append(file)
-        identity = f"face-{k // 2}"
-        entries.append(
-            Entry(f"c{k}", file, "genuine_talking_face", identity, "train", True, 4.0, str(k), "CC0")
-        )
-    return TalkingFaces(entries, files)
+def timed(faces) -> list[int]:
+    return [index for index, entry in enumerate(faces.entries) if entry.words]
 
 
 def _parts(faces, item):
@@ -60,10 +41,11 @@ def test_forged_sound_leaves_the_picture_and_the_rest_of_the_sound_in_place(face
         np.testing.assert_array_equal(item.mouth, mouth)
         assert item.waveform.shape[1] == len(item.mouth) * 640 and not item.visual.segments
         changed = item.waveform[0] != samples
+        slope = GATE if family == "self_blend" else MARGIN
         for segment in item.audio.segments:
             first, last = round(segment.start * 16000), round(segment.end * 16000)
             assert changed[first + 160 : last - 160].mean() > 0.5
-            changed[max(first - 160, 0) : last + 160] = False
+            changed[max(first - slope, 0) : last + slope] = False
         assert item.audio.segments and not changed.any()
 
 
@@ -94,10 +76,124 @@ def test_a_blended_mouth_changes_exactly_the_frames_of_its_span(faces, pool):
         assert not item.audio.segments
 
 
+def test_a_held_mouth_is_that_of_the_frame_before_its_span(faces, pool):
+    rng = np.random.default_rng(3)
+    for _ in range(6):
+        item = compose_picture(rng, faces, pool, family="mouth_freeze")
+        edit, frames = item.picture.mouth_edit, item.picture.frames
+        assert set(edit.source_frames) == {frames[edit.first - 1]}
+        mouth, _ = _parts(faces, item)
+        solid = edit.mask == 1
+        if edit.blur_px == 0:  # up to the light, which the rim of the mask brings to the host's
+            shown = item.mouth[edit.first : edit.last, solid].astype(int)
+            light = shown - mouth[edit.first - 1][solid]
+            inner = (shown > 0) & (shown < 255)
+            assert all(np.ptp(row[keep]) <= 1 for row, keep in zip(light, inner, strict=True))
+
+
+def test_a_reversed_mouth_plays_its_own_span_backwards_in_every_frame(faces, pool):
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        item = compose_picture(rng, faces, pool, family="mouth_reverse")
+        edit, frames = item.picture.mouth_edit, item.picture.frames
+        np.testing.assert_array_equal(edit.source_frames, frames[edit.first : edit.last][::-1])
+        (segment,) = item.visual.segments
+        assert (round(segment.start * 25), round(segment.end * 25)) == (edit.first, edit.last)
+        mouth, _ = _parts(faces, item)
+        assert (item.mouth != mouth).any(axis=(1, 2)).sum() == edit.last - edit.first
+
+
+def test_a_mouth_blended_with_itself_is_true_where_the_gate_is_above_half_of_its_height(faces, pool):
+    rng, lags = np.random.default_rng(6), set()
+    for _ in range(30):
+        item = compose_picture(rng, faces, pool, family="mouth_self_blend")
+        edit = item.picture.mouth_edit
+        lag, share = item.attributes["lag_frames"], item.attributes["share"]
+        np.testing.assert_array_equal(edit.source_frames, item.picture.frames[edit.first : edit.last] - lag)
+        inside = np.arange(edit.first, edit.last)[edit.gate >= share / 2]
+        (segment,) = item.visual.segments
+        assert (round(segment.start * 25), round(segment.end * 25)) == (inside[0], inside[-1] + 1)
+        assert len(inside) == inside[-1] + 1 - inside[0] and edit.gate.max() <= share
+        lags.add(lag)
+    assert min(lags) < 0 < max(lags) and all(1 <= abs(lag) <= 4 for lag in lags)
+
+
+def test_a_word_edit_cuts_sound_and_picture_in_the_same_places(faces, pool, timed):
+    rng = np.random.default_rng(8)
+    for _ in range(12):
+        item = compose_picture(rng, faces, pool, family="word_edit")
+        assert item.attributes["clip"] in timed and item.audio == item.visual and item.audio.segments
+        clip, frames = faces[item.attributes["clip"]], item.picture.frames
+        np.testing.assert_array_equal(item.mouth, clip.mouth[frames])
+        marked = np.zeros(len(frames) + 1, dtype=bool)
+        for segment in item.audio.segments:
+            marked[int(segment.start * 25) : int(np.ceil(segment.end * 25))] = True
+        assert marked[np.flatnonzero(np.diff(frames) != 1) + 1].all() and (np.diff(frames) != 1).any()
+        for k in np.flatnonzero(~marked[:-1]):  # elsewhere every frame has its own sound
+            there = clip.samples[frames[k] * 640 : frames[k] * 640 + 640]
+            np.testing.assert_array_equal(item.waveform[0, k * 640 : k * 640 + 640], there)
+
+
+@pytest.mark.parametrize("family", ["genuine", "mouth_blend", "lag_shift", "replace_audio"])
+@pytest.mark.parametrize("cut", ["jump_cut", "cross_fade"])
+def test_a_cut_moves_sound_and_picture_together(faces, pool, family, cut):
+    rng, made = np.random.default_rng(9), 0
+    for _ in range(4):
+        item = compose_picture(rng, faces, pool, family=family, genuine_edits=(cut,))
+        if not item.attributes["genuine_edits"]:
+            continue
+        made += 1
+        clip, frames = faces[item.attributes["clip"]], item.picture.frames
+        assert item.waveform.shape[1] // 640 == len(frames) == len(item.mouth)
+        (joint,) = item.attributes["genuine_edits"][0]["joints_s"]
+        (jump,) = np.flatnonzero(np.diff(frames) != 1) + 1
+        assert abs(jump / 25 - joint) <= 0.04
+        if family in ("genuine", "mouth_blend"):
+            for k in (0, len(frames) - 2):
+                there = clip.samples[frames[k] * 640 : frames[k] * 640 + 640]
+                np.testing.assert_array_equal(item.waveform[0, k * 640 : k * 640 + 640], there)
+        assert (item.picture.weight > 0).any() == (cut == "cross_fade")
+        assert bool(item.audio.segments or item.visual.segments) == (family != "genuine")
+    assert made
+
+
+@pytest.mark.parametrize("family", ["genuine", "mouth_self_blend", "lag_shift", "replace_audio"])
+def test_b_roll_hides_the_face_but_nothing_that_only_the_face_betrays(faces, pool, family):
+    rng, made = np.random.default_rng(10), 0
+    for _ in range(8):
+        item = compose_picture(rng, faces, pool, family=family, genuine_edits=("b_roll",))
+        if item.picture.covered is None:
+            continue
+        made += 1
+        first, last = item.picture.covered
+        assert not item.present[first:last].any() and not item.mouth[first:last].any()
+        assert item.present[:first].all() and item.present[last:].all()
+        spared = item.visual.segments if family != "lag_shift" else item.audio.segments
+        assert all(s.end * 25 <= first + 1e-6 or s.start * 25 >= last - 1e-6 for s in spared)
+    assert made
+
+
+def test_whole_frames_are_made_as_the_crops_are():
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (20, 48, 64, 3), dtype=np.uint8)
+    boxes = np.tile(np.float32([16, 8, 32, 32]), (20, 1))
+    weight = np.zeros(6, dtype=np.float32)
+    weight[2] = 0.25
+    shown = np.array([3, 4, 5, 12, 13, 14])
+    picture = Picture(0, shown, shown + 2, weight, covered=(4, 6), cover_seed=3)
+    made = show_frames(picture, frames, boxes)
+    np.testing.assert_array_equal(made[[0, 1, 3]], frames[[3, 4, 12]])
+    mixed = 0.75 * frames[5].astype(float) + 0.25 * frames[7]
+    assert np.abs(made[2] - mixed).max() <= 0.51
+    np.testing.assert_array_equal(made[4:], draw_cover(3, 2, 48, 64))
+    assert made[4:].std() > 5 and (frames[13] != made[4]).any()
+
+
 def test_a_genuine_clip_is_untouched_and_the_same_seed_gives_the_same_item(faces, pool):
     for seed in range(12):
         first, second = (
-            draw_picture_item(np.random.default_rng(seed), faces, pool, duration_s=3.0) for _ in range(2)
+            draw_picture_item(np.random.default_rng(seed), faces, pool, duration_s=3.0, edit_share=0.0)
+            for _ in range(2)
         )
         np.testing.assert_array_equal(first.waveform, second.waveform)
         np.testing.assert_array_equal(first.mouth, second.mouth)
@@ -138,11 +234,22 @@ def test_source_frames_are_of_the_wished_length_and_away_from_the_span():
     rng = np.random.default_rng(0)
     present = np.ones(60, dtype=bool)
     for _ in range(50):
-        frames = draw_source_frames(rng, present, 20, (10, 30))
+        frames = draw_source_frames(rng, present, 20, np.arange(10, 30))
         assert frames is None or (len(frames) == 20 and frames.min() >= 0 and frames.max() < 60)
         assert frames is None or np.abs(frames - np.arange(10, 30)).min() > 3
     assert draw_source_frames(rng, present, 61, None) is None
     assert draw_source_frames(rng, np.zeros(60, dtype=bool), 20, None) is None
+
+
+def test_every_family_of_the_mixture_exists():
+    assert set(PICTURE_MIXTURE) <= set(PICTURE_FAMILIES)
+
+
+def test_faces_without_word_times_refuse_word_edits(faces, pool):
+    untimed = [i for i, entry in enumerate(faces.entries) if not entry.words]
+    few = TalkingFaces([faces.entries[i] for i in untimed], [faces.files[i] for i in untimed])
+    with pytest.raises(AnnotationError, match="words have times"):
+        compose_picture(np.random.default_rng(0), few, pool, family="word_edit")
 
 
 def test_an_unknown_family_is_refused(faces, pool):

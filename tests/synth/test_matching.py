@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avloc.datasets.speech_statistics import measure_speech
-from avloc.synth.matching import Sound, fit_to_host
+from avloc.synth.matching import Sound, fit_to_host, noise_over
 
 
 def _sound(waveform: np.ndarray) -> Sound:
@@ -50,3 +50,24 @@ def test_rumble_and_offset_of_the_host_stay(host, source):
     size, place = 1 << 17, round(30 * (1 << 17) / 16000)
     found, wanted = (np.abs(np.fft.rfft(s * np.hanning(48000), size))[place] for s in (fitted, host))
     assert found == pytest.approx(wanted, rel=0.1)
+
+
+def test_a_hole_in_resynthesized_sound_is_filled_with_the_noise_of_the_host(host):
+    rng = np.random.default_rng(4)
+    noisy = host + 0.004 * rng.standard_normal(len(host)).astype(np.float32)
+    spectrum = np.fft.rfft(noisy[:16000])
+    spectrum[np.linspace(0, 8000, len(spectrum)) > 4000] = 0  # what a lower pitch leaves
+    made = np.fft.irfft(spectrum).astype(np.float32)
+    fitted = fit_to_host(rng, made, noisy[:16000], _sound(noisy), None)
+    power, wanted = (np.abs(np.fft.rfft(s * np.hanning(16000))) ** 2 for s in (fitted, noisy[:16000]))
+    top = np.linspace(0, 8000, len(power)) > 6000
+    assert 0.3 < power[top].sum() / wanted[top].sum() < 2
+    assert (fitted**2).mean() == pytest.approx((made**2).mean(), rel=0.3)
+
+
+def test_noise_of_a_source_is_compared_at_the_level_of_the_host(host, source):
+    assert noise_over(_sound(host), _sound(host)) == pytest.approx(0, abs=1e-6)
+    louder = noise_over(_sound(3 * source), _sound(source))
+    assert louder == pytest.approx(0, abs=0.1)  # its speech is louder as well
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(source))
+    assert noise_over(_sound(source + noise), _sound(source)) > 10

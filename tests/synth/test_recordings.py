@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from avloc.datasets.manifest import ManifestDataset
-from avloc.media.whole import read_audio
-from avloc.synth.recordings import Recipe, make_items, write_recordings
+from avloc.datasets.talking_faces import TalkingFaces
+from avloc.media.whole import read_audio, read_frames
+from avloc.synth.recordings import Recipe, make_items, picture_of, write_recordings
 
 RECIPE = Recipe(
     use="train",
@@ -53,3 +54,40 @@ def test_a_folder_that_holds_something_is_refused(pool, tmp_path):
     (tmp_path / "x").write_text("")
     with pytest.raises(ValueError, match="not empty"):
         write_recordings(tmp_path, RECIPE, pool)
+
+
+@pytest.fixture(scope="module")
+def real_faces(shared_corpus, tmp_path_factory) -> TalkingFaces:
+    """Four real clips whose words have times."""
+    folder = tmp_path_factory.mktemp("faces")
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    timed = [r for r in rows if r["kind"] == "genuine_talking_face" and r.get("word_segments")]
+    chosen = [r | {"file": str(shared_corpus / r["file"])} for r in timed[:4]]
+    (folder / "manifest.json").write_text(json.dumps({"entries": chosen}))
+    return TalkingFaces.build([folder / "manifest.json"], use="train", cache=folder)
+
+
+@pytest.mark.dataset
+def test_recordings_with_a_picture_show_what_their_items_say(real_faces, pool, tmp_path):
+    families = ("word_edit", "mouth_freeze", "mouth_self_blend", "lag_shift", "self_blend", "mouth_reverse")
+    recipe = Recipe("train", families, 6, seed=5, genuine_share=0.3, edit_share=0.8)
+    write_recordings(tmp_path / "set", recipe, pool, faces=real_faces)
+    references = ManifestDataset(root=tmp_path / "set").references()
+    seen, clips = set(), [read_frames(entry.path)[0] for entry in real_faces.entries]
+    for item, reference in zip(make_items(recipe, pool, real_faces), references, strict=True):
+        frames, _ = read_frames(tmp_path / "set" / reference.recording_id)
+        assert len(frames) == len(item.picture.frames) and reference.visual == item.visual
+        assert abs(item.waveform.shape[1] - 640 * len(frames)) < 640
+        made = picture_of(item, real_faces)
+        assert np.abs(made.astype(int) - frames).mean() < 6  # what the coder of the picture leaves
+        source = clips[item.picture.clip]
+        untouched = np.ones(len(frames), dtype=bool)
+        if item.picture.weight is not None:
+            untouched[item.picture.weight > 0] = False
+        if item.picture.mouth_edit is not None:
+            untouched[item.picture.mouth_edit.first : item.picture.mouth_edit.last] = False
+        if item.picture.covered is not None:
+            untouched[slice(*item.picture.covered)] = False
+        np.testing.assert_array_equal(made[untouched], source[item.picture.frames[untouched]])
+        seen |= {item.family, *(edit["edit"] for edit in item.attributes["genuine_edits"])}
+    assert {"word_edit", "mouth_freeze", "jump_cut", "b_roll", "genuine"} <= seen

@@ -40,6 +40,7 @@ OVERRIDES = {
     "train.picture_batch_size": 2,
     "train.window_frames": [160],
     "train.picture_share": 0.0,
+    "train.edit_share": 0.0,
     "train.sound": {name: 0.0 for name in load_config("default")["train"]["sound"]} | {"insert_other": 1.0},
     "train.picture": {name: 0.0 for name in load_config("default")["train"]["picture"]}
     | {"mouth_blend": 1.0, "replace_audio": 1.0},

@@ -9,8 +9,12 @@ import pytest
 import torch
 
 import avloc.training.sources as sources
+from avloc.config import load_config
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.errors import AnnotationError
+from avloc.synth.compose import FAMILIES
+from avloc.synth.compose_picture import PICTURE_FAMILIES
+from avloc.training.batches import MISMATCHING_FAMILIES
 from avloc.training.sources import (
     build_source,
     corrupt,
@@ -45,7 +49,7 @@ def test_only_the_training_split_with_a_fitting_licence_is_drawn(corpus, setting
     settings |= {"picture_share": 0.5, "genuine_share": 0.3}
     source = build_source(settings, INPUTS, media=corpus.media, cache=corpus.cache, first=0)
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(30):
         source.draw_sound(rng, duration_s=6.4)
         source.draw_picture(rng, duration_s=6.4)
     assert set.union(*map(names, sound)) == {"a0", "b0", "c0"}
@@ -54,6 +58,22 @@ def test_only_the_training_split_with_a_fitting_licence_is_drawn(corpus, setting
     assert {item.family for item in picture} >= {"genuine", "mouth_blend", "replace_audio"}
     noise_from = source.corrupt.keywords["pool"]
     assert {entry.id for entry in noise_from.entries} == {"a0", "b0", "c0"}
+
+
+def test_genuine_edits_come_in_the_share_that_the_configuration_says(corpus, settings):
+    pool = SpeechPool.build(corpus.media, use="train", cache=corpus.cache)
+    rng = np.random.default_rng(0)
+    for share, some in ((0.0, False), (1.0, True)):
+        settings |= {"edit_share": share, "picture_share": 0.5}
+        faces = picture_items(settings, corpus.media, use="train", cache=corpus.cache)
+        items = [draw(rng, duration_s=6.4) for draw in (sound_items(settings, pool), faces) for _ in range(4)]
+        assert any(item.attributes["genuine_edits"] for item in items) == some
+
+
+def test_every_family_of_the_default_mixtures_can_be_made():
+    train = load_config("default")["train"]
+    assert set(train["sound"]) == set(FAMILIES) and set(train["picture"]) <= set(PICTURE_FAMILIES)
+    assert set(MISMATCHING_FAMILIES) <= set(PICTURE_FAMILIES)
 
 
 def test_development_items_are_of_other_identities(corpus, settings):

@@ -1,0 +1,174 @@
+"""Edits that are no forgeries, drawn for genuine and forged items alike, so that they tell nothing.
+
+A cut or a cross-fade is made before anything is forged, the others after it. A cut lies in pauses, where an
+honest editor cuts; leaving out words of running speech is the family ``word_edit``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from avloc.features.audio import SAMPLE_RATE
+from avloc.synth.arrangement import Arrangement
+from avloc.synth.host import Host
+from avloc.synth.mastering import another_coder, denoise, loudness, music_bed
+from avloc.synth.matching import Sound
+from avloc.synth.spans import HOP
+
+EDIT_SHARE = 0.3
+CUTS = ("jump_cut", "cross_fade")
+COVER = "b_roll"
+MASTERING: dict[str, Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, dict]]] = {
+    "denoise": denoise,
+    "music_bed": music_bed,
+    "loudness": loudness,
+    "recode": another_coder,
+}
+"""What is done to the whole sound, in this order."""
+GENUINE_EDITS = (*CUTS, COVER, *MASTERING)
+IN_RECORDING_TIME = ("neural_pair", "word_edit")  # families that a cut would rob of their times
+SHORTEST_LEFT_S = 1.5
+PAUSE_FRAMES = 6  # of 10 ms, so much quiet around a cut
+
+
+def draw_genuine_edits(
+    rng: np.random.Generator, share: float, *, family: str, picture: bool
+) -> tuple[str, ...]:
+    """Draw what an honest editor does to an item whose host is drawn as that of ``family``.
+
+    ``share`` is the probability that anything is done. At most one cut is made, none where the family needs
+    the times of the recording.
+    """
+    if rng.random() >= share:
+        return ()
+    names = [n for n in GENUINE_EDITS if picture or n != COVER]
+    if family in IN_RECORDING_TIME:
+        names = [n for n in names if n not in CUTS]
+    drawn = list(rng.choice(names, size=int(rng.choice([1, 1, 2, 3])), replace=False))
+    if set(CUTS) <= set(drawn):
+        drawn.remove("cross_fade")
+    return tuple(name for name in GENUINE_EDITS if name in drawn)
+
+
+def cut_host(
+    rng: np.random.Generator, host: Host, names: Sequence[str], *, grid: int = 1, other_takes: bool = True
+) -> tuple[Host, Arrangement | None, list[dict]]:
+    """Make the jump cut or cross-fade that ``names`` asks for.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Source of all choices.
+    host : Host
+        What is cut.
+    names : sequence of str
+        Genuine edits; only those of ``CUTS`` count here.
+    grid : int [samples]
+        Time jumps by a multiple of this: a frame, where there is a picture.
+    other_takes : bool
+        A cross-fade may lead into another recording of the same speaker.
+
+    Returns
+    -------
+    Host, Arrangement or None, list of dict
+        The new host; the pieces of ``host.samples`` that it consists of, None if the host was left as it is
+        or leads into another recording; what was done.
+    """
+    (name,) = [n for n in names if n in CUTS] or (None,)
+    if name is None:
+        return host, None, []
+    described = {"edit": name, "host_start_s": host.start / SAMPLE_RATE}
+    if name == "cross_fade" and other_takes:
+        joined = _into_other_take(rng, host)
+        if joined is not None:
+            samples, other, joint = joined
+            described |= {"into": host.pool.entries[other].id, "joints_s": [joint / SAMPLE_RATE]}
+            return host.edited(samples, other), None, [described]
+    longest_fade = 320 if name == "jump_cut" else int(0.5 * SAMPLE_RATE)
+    fade = int(rng.integers(32 if name == "jump_cut" else longest_fade // 4, longest_fade + 1))
+    arrangement = _leave_out(rng, host, fade, grid)
+    if arrangement is None:
+        return host, None, []
+    described["joints_s"] = [joint / SAMPLE_RATE for joint in arrangement.joints]
+    return host.edited(arrangement.sound(host.samples)), arrangement, [described]
+
+
+def _leave_out(rng: np.random.Generator, host: Host, fade: int, grid: int) -> Arrangement | None:
+    """Leave 0.2 to 3 s out, from a pause to a pause."""
+    n = len(host.samples)
+    pauses = _pauses(host)
+    half = fade // 2 + 1
+    longest = min(3 * SAMPLE_RATE, n - int(SHORTEST_LEFT_S * SAMPLE_RATE))
+    for _ in range(20):
+        if len(pauses) < 2:
+            break
+        first, last = np.sort(rng.choice(pauses, size=2, replace=False)) * HOP + rng.integers(HOP, size=2)
+        left_out = round((last - first) / grid) * grid
+        first, last = int(first), int(first + left_out)
+        if 0.2 * SAMPLE_RATE <= left_out <= longest and first >= half and last <= n - half:
+            return Arrangement(((0, first), (last, n)), ((fade, fade > 2000),))
+    return None
+
+
+def _into_other_take(rng: np.random.Generator, host: Host) -> tuple[np.ndarray, int, int] | None:
+    """Cross-fade into another recording of the speaker; the length stays."""
+    members = [i for i in host.pool.by_identity.get(host.entry.identity, ()) if i not in host.made_of]
+    pauses, n = _pauses(host), len(host.samples)
+    pauses = pauses[(pauses * HOP > 0.5 * SAMPLE_RATE) & (pauses * HOP < n - 0.5 * SAMPLE_RATE)]
+    if not members or not len(pauses):
+        return None
+    other = int(rng.choice(members))
+    joint = int(rng.choice(pauses)) * HOP
+    fade = int(rng.uniform(0.1, 0.5) * SAMPLE_RATE)
+    needed = n - joint
+    room = host.pool.n_samples(other) - needed - fade
+    if room < 0:
+        return None
+    begin = int(rng.integers(0, room + 1)) + fade // 2
+    level = Sound.of(host.pool.statistics, other).level
+    coming = host.pool.read(other, begin - fade // 2, begin + needed) * (host.sound.level / level)
+    source = np.concatenate([host.samples[: joint + fade // 2], coming])
+    place = joint + fade // 2 + fade // 2
+    arrangement = Arrangement(((0, joint), (place, place + needed)), ((fade, True),))
+    return arrangement.sound(source), other, joint
+
+
+def _pauses(host: Host) -> np.ndarray:
+    """Frames of 10 ms in the middle of quiet stretches; without any, the quietest tenth."""
+    loud = host.envelope > host.sound.threshold
+    near = np.convolve(loud.astype(int), np.ones(PAUSE_FRAMES, dtype=int), mode="same") > 0
+    found = np.flatnonzero(~near)
+    return found if len(found) >= 8 else np.flatnonzero(host.envelope <= np.percentile(host.envelope, 10))
+
+
+def master(
+    rng: np.random.Generator, samples: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, list[dict]]:
+    """Do to the whole sound (n,) what ``names`` asks for; nothing moves in time."""
+    done = []
+    for name in (n for n in MASTERING if n in names):
+        samples, parameters = MASTERING[name](rng, samples)
+        done.append({"edit": name, **parameters})
+    return samples, done
+
+
+def draw_cover_span(
+    rng: np.random.Generator, n_frames: int, spared: Sequence[tuple[int, int]]
+) -> tuple[int, int] | None:
+    """Choose frames that B-roll covers: 0.6 to 3 s, at most half, none of ``spared``.
+
+    What only the picture betrays is spared: nothing would be left of it to find.
+    """
+    for _ in range(12):
+        length = int(rng.integers(15, 76))
+        if length > n_frames // 2:
+            continue
+        first = int(rng.integers(0, n_frames - length + 1))
+        if all(first + length <= start or first >= end for start, end in spared):
+            return first, first + length
+    return None
+
+
+def named(done: Sequence[Mapping]) -> list[str]:
+    """Names of the edits that were made."""
+    return [str(edit["edit"]) for edit in done]

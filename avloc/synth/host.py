@@ -1,0 +1,119 @@
+"""What an item is made of: the host, the material that goes into a span of it, and what makes material."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from avloc.datasets.corpus import Entry
+from avloc.datasets.speech_pool import SpeechPool
+from avloc.synth.matching import Sound
+from avloc.synth.spans import frame_envelope
+from avloc.synth.splice import MARGIN
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The part of a recording that an item is made of.
+
+    ``samples`` (n,) is ``read(start, start + n)``; ``envelope`` its RMS per 10 ms. ``index`` is its place in
+    ``pool``, where inserted material comes from, or -1 for sound that is not in the pool as it is: that of a
+    clip or of an edit, which joined the entries ``made_of``.
+    """
+
+    pool: SpeechPool
+    entry: Entry
+    index: int
+    read: Callable[[int, int], np.ndarray]
+    n_recorded: int
+    start: int
+    samples: np.ndarray
+    envelope: np.ndarray
+    sound: Sound
+    made_of: tuple[int, ...] = ()
+
+    @classmethod
+    def cut(cls, pool: SpeechPool, index: int, start: int, end: int) -> "Host":
+        """Take samples ``[start, end)`` of entry ``index``."""
+        samples = pool.read(index, start, end)
+        return cls(
+            pool=pool,
+            entry=pool.entries[index],
+            index=index,
+            read=partial(pool.read, index),
+            n_recorded=pool.n_samples(index),
+            start=start,
+            samples=samples,
+            envelope=frame_envelope(samples),
+            sound=Sound.of(pool.statistics, index),
+            made_of=(index,),
+        )
+
+    @classmethod
+    def of_clip(
+        cls, pool: SpeechPool, entry: Entry, recorded: np.ndarray, start: int, end: int, sound: Sound
+    ) -> "Host":
+        """Take samples ``[start, end)`` of ``recorded`` (n,), the sound of a clip."""
+        samples = recorded[start:end]
+        return cls(
+            pool=pool,
+            entry=entry,
+            index=-1,
+            read=partial(read_padded, recorded),
+            n_recorded=len(recorded),
+            start=start,
+            samples=samples,
+            envelope=frame_envelope(samples),
+            sound=sound,
+        )
+
+    def edited(self, samples: np.ndarray, *others: int) -> "Host":
+        """Give the host that an edit makes of this one: ``samples`` (n,), partly of entries ``others``."""
+        return replace(
+            self,
+            index=-1,
+            read=partial(read_padded, samples),
+            n_recorded=len(samples),
+            start=0,
+            samples=samples,
+            envelope=frame_envelope(samples),
+            made_of=(*self.made_of, *others),
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Nothing of the recording was cut off."""
+        return self.start == 0 and len(self.samples) == self.n_recorded
+
+    def around(self, first: int, last: int, extra: int) -> np.ndarray:
+        """Read samples ``[first - extra, last + extra)``, beyond the cut too where the recording has them."""
+        return self.read(self.start + first - extra, self.start + last + extra)
+
+
+def read_padded(samples: np.ndarray, start: int, end: int) -> np.ndarray:
+    """Read ``samples[start:end]``, with zeros for what lies outside."""
+    inside = samples[max(start, 0) : max(end, 0)]
+    return np.pad(inside, (max(-start, 0), end - max(start, 0) - len(inside)))
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What goes in: ``samples`` with ``margin`` more at each end, and where it came from.
+
+    A margin of more than ``MARGIN`` makes the fades a soft gate: from ``margin`` to twice as long.
+    """
+
+    samples: np.ndarray
+    source: Entry
+    like_host: bool  # the same words at the same times: fades keep amplitude, not power
+    parameters: Mapping = field(default_factory=dict)
+    margin: int = MARGIN
+
+    @property
+    def n_inside(self) -> int:
+        """Samples that go in, without the margins."""
+        return len(self.samples) - 2 * self.margin
+
+
+Maker = Callable[[np.random.Generator, Host, int, int], Material | None]
