@@ -101,7 +101,8 @@ def runs(flags):
 class MadeMedia:
     """Sound (C, n) at 16 kHz and brightness of the mouth for each grid frame (NaN: no face).
 
-    ``others`` are further faces by id: their brightness, as long as ``mouth``.
+    ``others`` are further faces by id: their brightness, as long as ``mouth``. The mouths do not move in the
+    first ``still`` frames.
     """
 
     samples: np.ndarray | None = None
@@ -109,6 +110,7 @@ class MadeMedia:
     present: np.ndarray | None = None
     face: np.ndarray | None = None
     cuts: tuple[int, ...] = ()
+    still: int = 0
     others: dict[int, np.ndarray] = field(default_factory=dict)
     box: tuple[float, float, float, float] = (100.0, 50.0, 200.0, 200.0)
     block_s: float = 1.0
@@ -155,7 +157,8 @@ class MadeMedia:
         for identity, brightness in sorted(shown.items()):
             present = ~np.isnan(brightness)
             # A checkerboard that changes keeps the face from being static.
-            flicker = (np.arange(start, start + n) % 2 * 4)[:, None, None]
+            frames = np.arange(start, start + n)
+            flicker = np.where(frames < self.still, 0, frames % 2 * 4)[:, None, None]
             gray = np.nan_to_num(brightness)[:, None, None] + flicker + np.zeros((n, 96, 96))
             crops = np.where(present[:, None, None], gray, 0).astype(np.uint8)
             boxes = np.where(present[:, None], np.array(self.box), np.nan).astype(np.float32)
