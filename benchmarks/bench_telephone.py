@@ -2,7 +2,8 @@
 
 python benchmarks/bench_telephone.py --output benchmarks/results/bench_telephone.json
 
-The files are cut from real calls at 8 kHz and analysed by ``avloc localize -r``, start and writing included, in
+The files are cut from real calls at 8 kHz and analysed by ``avloc localize -r``, start and writing included,
+in a process that may use two cores. The figure is seconds of channels a second of wall time.
 a process that may use two cores. The figure is seconds of channels a second of wall time.
 """
 
