@@ -20,6 +20,7 @@ from avloc.cli.options import (
 from avloc.cli.progress import Progress
 from avloc.cli.run import Localize, run
 from avloc.cli.standard_input import STDIN, check_stdin
+from avloc.errors import AnnotationError
 from avloc.media.listing import Input, list_inputs
 from avloc.report.frames import FrameWriter
 from avloc.report.writers import FORMATS, ReportWriter
@@ -70,6 +71,9 @@ WHOLE_FORMATS = ("json", "jsonl")  # which hold the whole result document
 )
 @click.option("--start", type=Time(), help="Analyse from this time on: seconds, or H:MM:SS.")
 @click.option("--end", type=Time(), help="Analyse up to this time.")
+@click.option(
+    "--tracks", metavar="FILE", help="Landmarks of the faces of the only PATH (.npz): none is looked for."
+)
 @input_format
 @click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
 @click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
@@ -95,6 +99,7 @@ def localize(
     channels: tuple[str, ...],
     start: float | None,
     end: float | None,
+    tracks: str | None,
     input_format: RawFormat | None,
     device: str,
     weights: str,
@@ -112,6 +117,9 @@ def localize(
     """
     configure_logging(verbose=verbose, quiet=quiet)
     inputs = find_inputs(paths, files_from, recursive=recursive)
+    array = not is_one_file(paths, files_from)
+    if tracks is not None and array:
+        raise click.UsageError("--tracks holds the faces of one recording; give one PATH, a file")
     format_ = format_ or default_format(output)
     refuse_unused(format_, curves=curves, all_proposals=all_proposals is not None)
     if end is not None and end <= (start or 0.0):
@@ -134,7 +142,7 @@ def localize(
         **read_channels(channels),
     }
     progress = Progress(len(inputs), show=not quiet and not verbose)
-    array = not is_one_file(paths, files_from)
+    landmarks = None if tracks is None else read_tracks(tracks)
     with open_report(inputs, output, format_, array=array, reproducible=reproducible) as report:
         tally = run(
             lambda: load_localizer(weights, **settings),
@@ -144,6 +152,7 @@ def localize(
             limits=settings["limits"],
             frames=open_frames(frames, output, inputs),
             n_at_once=n_at_once,
+            tracks=landmarks,
         )
     if not quiet and len(inputs) > 1:
         click.echo(f"avloc: {tally.summary()}", err=True)
@@ -155,6 +164,16 @@ def load_localizer(weights: str, **settings: Any) -> Localize:
     from avloc.pipelines.loading import load_localizer as load
 
     return load(weights, **settings)
+
+
+def read_tracks(path: str) -> Any:
+    """Read landmarks before anything is analysed; what cannot be used is a usage error."""
+    from avloc.media.landmarks import read_landmarks
+
+    try:
+        return read_landmarks(path)
+    except AnnotationError as error:
+        raise click.UsageError(f"--tracks: {error}") from error
 
 
 def default_format(output: str | None) -> str:

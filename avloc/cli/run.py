@@ -4,7 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avloc.cli.main import Terminated, silence_stdout
 from avloc.cli.progress import Progress, Tally
@@ -15,6 +15,9 @@ from avloc.media.listing import Input
 from avloc.report.frames import FrameWriter
 from avloc.report.writers import ReportWriter
 from avloc.structures import ERROR_REASONS, Prediction, Reason, Recording, Status
+
+if TYPE_CHECKING:
+    from avloc.structures.landmarks import LandmarkTrack
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +33,15 @@ def run(
     limits: Any,
     frames: FrameWriter | None = None,
     n_at_once: int = 1,
+    tracks: "LandmarkTrack | None" = None,
 ) -> Tally:
-    """Analyse recordings, some at once, write them in order; an interrupt keeps what was written."""
+    """Analyse recordings, some at once, write them in order; an interrupt keeps what was written.
+
+    ``tracks`` are the landmarks of the only recording.
+    """
     tally = Tally()
     localizer = load()
-    analysed = in_order(lambda item: _analyse(localizer, item, limits), inputs, n_threads=n_at_once)
+    analysed = in_order(lambda item: _analyse(localizer, item, limits, tracks), inputs, n_threads=n_at_once)
     try:
         for number in range(1, len(inputs) + 1):
             progress.step(number, inputs[number - 1].id)
@@ -56,11 +63,11 @@ def run(
     return tally
 
 
-def _analyse(localizer: Localize, item: Input, limits: Any) -> Prediction:
+def _analyse(localizer: Localize, item: Input, limits: Any, tracks: "LandmarkTrack | None") -> Prediction:
     """Analyse one recording; what nobody foresaw becomes its row, and the run goes on."""
     try:
         with opened_path(item.path, limits) as opened:
-            prediction = localizer(opened, id=item.id)
+            prediction = localizer(opened, id=item.id, tracks=tracks)
         return replace(prediction, recording=replace(prediction.recording, path=item.path, extra=item.extra))
     except MediaError as error:  # of stdin; of a file it is a row already
         return _failed(localizer, item, Reason(error.reason), error.message)

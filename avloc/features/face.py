@@ -90,7 +90,9 @@ class FaceTracker:
         self._until_search: int | None = 0  # None while the rhythm of the oldest track is enough
         self._challenges = 0
 
-    def push(self, frame_gray: np.ndarray, grid_index: int) -> list[TrackedFrame]:
+    def push(
+        self, frame_gray: np.ndarray, grid_index: int, source_index: int | None = None
+    ) -> list[TrackedFrame]:
         """Take the next frame, give back those that are settled.
 
         Parameters
@@ -99,6 +101,8 @@ class FaceTracker:
             Full size. The same array object again means the same picture.
         grid_index : int
             Position on the 25 Hz grid, larger than the last one.
+        source_index : int, optional
+            Source frame; it makes no difference here, and is what a ``SidecarTracker`` goes by.
 
         Raises
         ------

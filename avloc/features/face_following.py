@@ -65,7 +65,7 @@ class FollowedFace:
         self.n_detections = 0
         self.n_shared = 0
         self._scale, self._ids = scale, ids
-        self._smoother: _BoxSmoother | None = None  # none while the face waits to be found a second time
+        self._smoother: BoxSmoother | None = None  # none while the face waits to be found a second time
         self._until_detection = RETRY_INTERVAL
         self._since_detection = 0  # frames, including the latest, whose boxes came from flow alone
         self._unconfirmed = 0
@@ -120,7 +120,7 @@ class FollowedFace:
         self._open.clear()
 
     def _confirm(self, near: np.ndarray) -> None:
-        self._smoother = self._smoother or _BoxSmoother(next(self._ids))
+        self._smoother = self._smoother or BoxSmoother(next(self._ids))
         error = DRIFT_GAIN * (near - self.box)
         n = self._since_detection
         first = len(self._open) - n
@@ -150,8 +150,11 @@ def _follow_back(
         yield before, box
 
 
-class _BoxSmoother:
-    """``smooth_boxes`` along a track: a frame gets its box when those that the mean needs have come."""
+class BoxSmoother:
+    """``smooth_boxes`` along a track: a frame gets its box when those that the mean needs have come.
+
+    Frames count as waiting from before they are pushed; each is let go with its box.
+    """
 
     def __init__(self, face: int) -> None:
         self._face = face
@@ -159,6 +162,7 @@ class _BoxSmoother:
         self._boxes: list[np.ndarray] = []  # of the frames that wait, and of up to 6 before them
 
     def push(self, frame: FrameOnTheWay, box: np.ndarray) -> None:
+        """Take the next frame of the track and its box, float (4,) in pixels of the full frame."""
         self._waiting.append(frame)
         self._boxes.append(box)
         if len(self._waiting) > SMOOTHING_HALF_WIDTH:

@@ -68,7 +68,7 @@ DECODE_END = {
         *("truncated", "decode_errors", "limit_reached", "timestamps_repaired", "sanitised_samples", "drift")
     ),
     "notes": is_notes,
-    **dict.fromkeys(("n_errors", "n_samples", "n_grid_frames", "n_frames", "n_gaps"), _is_count),
+    **dict.fromkeys(("n_errors", "n_samples", "n_grid_frames", "n_frames", "n_sources", "n_gaps"), _is_count),
     "drift_ppm": maybe(number(-1e9, 1e9)),
     "decode_s": _is_spent,
     "face_s": _is_spent,

@@ -14,7 +14,8 @@ import numpy as np
 
 from avloc.media.checks import LARGEST, check_arrays, check_table, number, whole
 from avloc.media.clock import GRID_RATE, frame_to_sample
-from avloc.media.protocol import MAX_FACES, Message, ProtocolError
+from avloc.media.protocol import Message, ProtocolError
+from avloc.structures.landmarks import MAX_FACES
 
 CROP_SHAPE = (96, 96)
 SLACK_S = 10.0  # an estimated duration may be a little too short

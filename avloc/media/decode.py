@@ -2,18 +2,19 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from avloc.errors import UnreadableMediaError
+from avloc.errors import MissingStreamError, UnreadableMediaError
 from avloc.media.probe import check_file
 from avloc.media.protocol import Message, pack_path
 from avloc.media.supervisor import Limits, Supervisor, borrow_supervisor
 from avloc.structures import Reason, Recording
+from avloc.structures.landmarks import LandmarkTrack
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ class Decoder:
         Rate of the sound.
     frames : (int, int or None) [frames of 25 Hz]
         The part that is decoded: blocks begin with the first of them and end before the last.
+    landmarks : LandmarkTrack, optional
+        Where the faces are; they are looked for without it.
 
     Attributes
     ----------
@@ -118,6 +121,8 @@ class Decoder:
 
     Raises
     ------
+    MissingStreamError
+        If there are landmarks and no pictures, or, at the end of the iteration, fewer pictures.
     UnreadableMediaError
         While iterating: the reason is a code such as ``decoder_crash`` or ``changed_during_read``.
     """
@@ -130,12 +135,16 @@ class Decoder:
         limits: Limits | None = None,
         sample_rate: int = 16_000,
         frames: tuple[int, int | None] = (0, None),
+        landmarks: LandmarkTrack | None = None,
     ) -> None:
         unknown = set(crops) - set(CROPS)
         if unknown or sample_rate <= 0:
             raise ValueError(
                 f"crops are of {CROPS} and the rate is positive, got {crops!r} and {sample_rate}"
             )
+        if landmarks is not None and recording.video is None:
+            message = "landmarks were given, and there is no video stream; leave them out"
+            raise MissingStreamError(recording.path, message, reason="no_samples")
         self.recording = recording
         self.warnings: tuple[Reason, ...] = recording.warnings
         self.notes: tuple[str, ...] = ()
@@ -143,6 +152,7 @@ class Decoder:
         self.face_timing_s = 0.0
         self.drift_ppm: float | None = None
         self._limits = limits or Limits()
+        self._landmarks = landmarks
         self._fields = {
             "crops": list(crops),
             "sample_rate": sample_rate,
@@ -182,7 +192,7 @@ class Decoder:
             self._supervisor = None
 
     def _make_blocks(self, supervisor: Supervisor) -> Iterator[AudioBlock | VideoBlock]:
-        request = request_blocks(supervisor, self.recording, self._fields, self._limits)
+        request = self._request(supervisor)
         with closing(request) as messages:  # before the supervisor is given back, whatever happens here
             for message in messages:
                 if message.kind == "audio":
@@ -194,7 +204,24 @@ class Decoder:
                 else:
                     self._finish(message)
 
+    def _request(self, supervisor: Supervisor) -> Iterator[Message]:
+        track, arrays = self._landmarks, {}
+        if track is not None:
+            arrays = {"points": track.points, "frame": track.frame, "face": track.face}
+        return request_blocks(supervisor, self.recording, self._fields, self._limits, arrays)
+
+    def _check_length(self, n_sources: int | None) -> None:
+        """Refuse landmarks of a longer recording: they were made of another file, and fit nowhere."""
+        last = -1 if self._landmarks is None else int(self._landmarks.frame.max(initial=-1))
+        if n_sources is not None and last >= n_sources:
+            message = (
+                f"landmarks were given for frame {last}, and the video has {n_sources} frames, counted "
+                "from 0; give those of this recording"
+            )
+            raise MissingStreamError(self.recording.path, message, reason="no_samples")
+
     def _finish(self, end: Message) -> None:
+        self._check_length(end.fields["n_sources"])
         noticed = dict.fromkeys((*self.recording.warnings, *map(Reason, end.fields["warnings"])))
         self.warnings, self.notes = tuple(noticed), tuple(end.fields["notes"])
         self.decode_timing_s, self.face_timing_s = end.fields["decode_s"], end.fields["face_s"]
@@ -204,9 +231,16 @@ class Decoder:
 
 
 def request_blocks(
-    supervisor: Supervisor, recording: Recording, fields: dict, limits: Limits
+    supervisor: Supervisor,
+    recording: Recording,
+    fields: dict,
+    limits: Limits,
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[Message]:
-    """Ask the child to decode ``recording``; yield its blocks and the final report."""
+    """Ask the child to decode ``recording``; yield its blocks and the final report.
+
+    ``arrays`` are those of a ``LandmarkTrack``, if faces are not to be looked for.
+    """
     before = check_file(recording.path, limits)
     state = recording._file_state
     # what was read back from a document knows the size only
@@ -232,6 +266,7 @@ def request_blocks(
             "channels": audio.n_channels if audio else None,
             "zero": [zero.numerator, zero.denominator],
         },
+        arrays or {},
     )
     yield from supervisor.exchange(request, path=recording.path, wall_factor=limits.wall_factor)
     if check_file(recording.path, limits) != before:

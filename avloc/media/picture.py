@@ -24,8 +24,8 @@ class PictureTrack:
     convert : callable
         ``convert(frame, format=..., width=..., height=...)`` gives the frame in another pixel format.
     make_tracker : callable, optional
-        ``make_tracker(frame_size=(width, height))`` gives a face tracker; without it neither faces nor cuts
-        are looked for.
+        ``make_tracker(frame_size=(width, height))`` gives a ``FaceTracker``, or what does the same; without
+        it neither faces nor cuts are looked for.
     crops : mapping
         From the name of a crop to ``(shape, function of (frame, box))``.
 
@@ -71,6 +71,11 @@ class PictureTrack:
         return self._start + len(self._sources)
 
     @property
+    def n_sources(self) -> int:
+        """Source frames so far, those before the first one that was decoded included."""
+        return self._n_before + self.n_frames
+
+    @property
     def is_over(self) -> bool:
         """Whether the last frame that is wanted was shown."""
         return self.clock.is_over
@@ -95,7 +100,7 @@ class PictureTrack:
     def _show(self, grid_frames: range) -> Iterator[Message]:
         """Let the held frame stand in these grid frames; for hours perhaps, so blocks leave meanwhile."""
         for index in grid_frames:
-            self._sources.append(self._n_before + self.n_frames - 1 if self._held is not None else -1)
+            self._sources.append(self.n_sources - 1 if self._held is not None else -1)
             if self._held is not None and self._make_tracker is not None:
                 self._track(index)
             if len(self._sources) >= BLOCK_FRAMES:
@@ -108,7 +113,7 @@ class PictureTrack:
         began = wall.perf_counter()
         if self._tracker is None:
             self._tracker = self._make_tracker(frame_size=self._size)
-        self._take(self._tracker.push(self._gray, index))
+        self._take(self._tracker.push(self._gray, index, self._sources[-1]))
         self.face_s += wall.perf_counter() - began
 
     def _take(self, tracked: Any) -> None:
@@ -174,6 +179,11 @@ class ColourTrack:
         self.n_frames = 0
         self.n_grid_frames = 0
         self.face_s = 0.0
+
+    @property
+    def n_sources(self) -> int:
+        """Source frames so far."""
+        return self.n_frames
 
     def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
         """Take one decoded frame; yield the grid frames at which the one before it is shown."""

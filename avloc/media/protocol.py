@@ -29,7 +29,6 @@ MAX_MESSAGE_BYTES = 1 << 28  # one RGB frame of the largest picture (40 megapixe
 MAX_KIND_CHARACTERS = 32
 MAX_ARRAYS = 16
 MAX_DIMENSIONS = 4
-MAX_FACES = 4  # tracks at the same time, and faces on a frame
 DTYPES = frozenset(("|b1", "|u1", "<i4", "<i8", "<f4"))
 
 

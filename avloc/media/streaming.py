@@ -197,6 +197,8 @@ class Streaming:
             if n_errors:
                 raise Refusal("decode_errors", f"none of {n_errors} packets could be decoded")
             raise Refusal("no_samples", "the streams hold no frame")
+        # a stream that was left before its end, or is damaged, holds more frames than were counted
+        is_whole = not is_cut and not n_errors and len(self._tracks) == len(self._all)
         drift_ppm = sounds[0].clock.drift_ppm if sounds else None
         drift_s = abs(sounds[0].clock.stretched_s) if sounds else 0.0
         noticed = {
@@ -214,6 +216,7 @@ class Streaming:
             "n_samples": sounds[0].n_samples if sounds else None,
             "n_grid_frames": pictures[0].n_grid_frames if pictures else None,
             "n_frames": pictures[0].n_frames if pictures else None,
+            "n_sources": pictures[0].n_sources if is_whole and pictures else None,
             "n_gaps": sounds[0].clock.n_gaps if sounds else None,
             "drift_ppm": drift_ppm,
         }

@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -17,12 +16,12 @@ from pathlib import Path
 from avloc.errors import UnreadableMediaError
 from avloc.media.answers import AnswerCheck, clean_text
 from avloc.media.clock import GRID_RATE
+from avloc.media.pipes import is_readable, widen, write_within
 from avloc.media.protocol import Message, ProtocolError, encode_message, read_message
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 MOST_IDLE = 4  # children that wait for a next recording
 GRACE_S = 60.0  # waiting that every recording may cost, and the longest silence of the child
-PIPE_BYTES = 1 << 20
 BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from avloc.media.worker import main; main(sys.argv[1:])"
 )
@@ -165,7 +164,7 @@ class Supervisor:
             env=_clean_environment(),
             bufsize=0,
         )
-        _widen(self._process.stdout.fileno())
+        widen(self._process.stdout.fileno())
         message = self._receive(path, GRACE_S)  # a busy machine may take its time to start a process
         if message.kind != "ready":
             raise UnreadableMediaError(
@@ -173,9 +172,12 @@ class Supervisor:
             )
 
     def _send(self, request: Message, path: str) -> None:
+        deadline_s = time.monotonic() + self._grace_s
         try:
             for buffer in encode_message(request):
-                self._process.stdin.write(buffer)
+                if not write_within(self._process.stdin.fileno(), buffer, deadline_s):
+                    message = f"the decoder did not take the request in {self._grace_s:.0f} s and was ended"
+                    raise UnreadableMediaError(path, message, reason="decoder_timeout")
         except OSError as error:
             raise self._death(path) from error
 
@@ -188,7 +190,7 @@ class Supervisor:
             data = bytearray(n)
             view, filled = memoryview(data), 0
             while filled < n:
-                if not _is_readable(descriptor, deadline - time.monotonic()):
+                if not is_readable(descriptor, deadline - time.monotonic()):
                     raise UnreadableMediaError(
                         path,
                         f"the decoder gave nothing for {max(patience_s, 0.0):.0f} s and was ended",
@@ -284,17 +286,3 @@ def _clean_environment() -> dict[str, str]:
     kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "HOME", "LANG")
     environment = {k: v for k, v in os.environ.items() if k in kept or k.startswith("COV")}
     return {**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def _widen(descriptor: int) -> None:
-    """Let the pipe hold about a second of crops where the system allows it."""
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-
-def _is_readable(descriptor: int, timeout_s: float) -> bool:
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(max(timeout_s, 0.0)))

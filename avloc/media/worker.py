@@ -22,7 +22,7 @@ from avloc.media.clock import GRID_RATE, FrameClock, frame_to_sample
 from avloc.media.content import Content, inspect_content
 from avloc.media.interleave import interleave
 from avloc.media.picture import ColourTrack, PictureTrack
-from avloc.media.protocol import MAX_FACES, Message, encode_message, read_message, unpack_path
+from avloc.media.protocol import Message, encode_message, read_message, unpack_path
 from avloc.media.sandbox import enter_sandbox
 from avloc.media.skipping import Skipper
 from avloc.media.sound import SoundTrack
@@ -56,7 +56,7 @@ def serve(request: Message) -> Iterator[Message]:
     """Answer one request; the last message is of kind ``end`` or ``failure``."""
     handlers = {"open": open_recording, "decode": decode_recording}
     try:
-        yield from handlers[request.kind](request.fields)
+        yield from handlers[request.kind](request)
     except Refusal as refusal:
         yield Message("failure", {"reason": refusal.reason, "message": str(refusal)})
     except MemoryError:
@@ -67,8 +67,9 @@ def serve(request: Message) -> Iterator[Message]:
         yield Message("failure", {"reason": "internal_error", "message": traceback.format_exc(limit=-8)})
 
 
-def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
+def open_recording(request: Message) -> Iterator[Message]:
     """List streams and read packet timestamps; nothing is decoded."""
+    fields = request.fields
     path, limits = unpack_path(fields["path"]), fields["limits"]
     content = _inspect(path)
     with _open(path, content, limits, fields["raw"]) as container:
@@ -98,8 +99,9 @@ def open_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
     yield Message("end", answer)
 
 
-def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
+def decode_recording(request: Message) -> Iterator[Message]:
     """Decode the chosen streams, in one pass over the file where it holds them side by side."""
+    fields = request.fields
     path, limits = unpack_path(fields["path"]), fields["limits"]
     content = _inspect(path)
     with _open(path, content, limits, fields["raw"]) as container:
@@ -122,7 +124,7 @@ def decode_recording(fields: Mapping[str, Any]) -> Iterator[Message]:
             _set_threads(stream)
             nominal = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
             clock = FrameClock(nominal, limit, first=first, last=last)
-            tracks[fields["video"]] = _make_picture(clock, fields)
+            tracks[fields["video"]] = _make_picture(clock, request)
         streaming = Streaming(
             container,
             tracks,
@@ -152,18 +154,22 @@ def _make_sample_converter(rate: int, form: str) -> av.AudioResampler:
     return av.AudioResampler(format=form, rate=rate)  # at its own rate a frame comes out as it goes in
 
 
-def _make_picture(clock: FrameClock, fields: Mapping[str, Any]) -> PictureTrack | ColourTrack:
-    if fields["picture"] == "colour":
+def _make_picture(clock: FrameClock, request: Message) -> PictureTrack | ColourTrack:
+    if request.fields["picture"] == "colour":
         return ColourTrack(clock, _make_converter())
-    if not fields["crops"]:
+    if not request.fields["crops"]:
         return PictureTrack(clock, _make_converter())
     # here, not above: recordings without a picture need not wait for OpenCV
     from avloc.features.crops import mouth_crop
     from avloc.features.face import FaceTracker
+    from avloc.features.sidecar import SidecarTracker
+    from avloc.structures.landmarks import MAX_FACES, LandmarkTrack
 
     known = {"mouth96_box": ((96, 96), mouth_crop)}
-    crops = {name: known[name] for name in fields["crops"]}
+    crops = {name: known[name] for name in request.fields["crops"]}
     make_tracker = partial(FaceTracker, max_faces=MAX_FACES)
+    if request.arrays:
+        make_tracker = partial(SidecarTracker, landmarks=LandmarkTrack(**request.arrays))
     return PictureTrack(clock, _make_converter(), make_tracker=make_tracker, crops=crops)
 
 

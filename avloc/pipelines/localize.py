@@ -15,6 +15,7 @@ from avloc import __version__, ops
 from avloc.decoding.select import Selection
 from avloc.errors import MediaError, MissingStreamError
 from avloc.media.decode import Decoder
+from avloc.media.landmarks import read_landmarks
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
@@ -28,6 +29,7 @@ from avloc.pipelines.settings import Settings, check_count, resolve_device
 from avloc.pipelines.tracks import Tracks
 from avloc.pipelines.windows import Merger
 from avloc.structures import ERROR_REASONS, Prediction, Provenance, Reason, Recording, Status, Timing
+from avloc.structures.landmarks import LandmarkTrack
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,13 @@ class Localizer:
             device=self.device.type,
         )
 
-    def __call__(self, recording: Recording | str | os.PathLike, *, id: str | None = None) -> Prediction:
+    def __call__(
+        self,
+        recording: Recording | str | os.PathLike,
+        *,
+        id: str | None = None,
+        tracks: LandmarkTrack | str | os.PathLike | None = None,
+    ) -> Prediction:
         """Localize forged segments in one recording.
 
         Parameters
@@ -90,13 +98,22 @@ class Localizer:
             A file, or what ``open_recording`` gave.
         id : str, optional
             Name of the recording in outputs; the path as given without it.
+        tracks : LandmarkTrack, str or os.PathLike, optional
+            Landmarks of the faces of this recording, or their ``.npz`` file; no face is looked for then. A
+            recording without pictures, or with fewer of them, is not analysable with it.
 
         Returns
         -------
         Prediction
             Also for a file that cannot be used: ``status`` and ``reasons`` say why. A defect of avloc becomes
             ``internal_error``, with the traceback in the log.
+
+        Raises
+        ------
+        AnnotationError
+            If the file of ``tracks`` cannot be used.
         """
+        landmarks = tracks if isinstance(tracks, LandmarkTrack | None) else read_landmarks(tracks)
         started = time.perf_counter()
         opened = recording if isinstance(recording, Recording) else None
         try:
@@ -107,7 +124,7 @@ class Localizer:
             elif id is not None:
                 opened = replace(opened, id=id)
             with torch.inference_mode(), _intra_op_threads(self._threads):
-                prediction = self._localize(opened)
+                prediction = self._localize(opened, landmarks)
         except MediaError as error:
             prediction = self._failed(opened, recording, id, _reason(error), error.message)
         except Exception as error:  # the boundary of one recording: it becomes a row, the run goes on
@@ -120,13 +137,13 @@ class Localizer:
         factor = wall_s / length_s if length_s > 0 else None
         return replace(prediction, timing=Timing(wall_s, factor))
 
-    def _localize(self, recording: Recording) -> Prediction:
+    def _localize(self, recording: Recording, landmarks: LandmarkTrack | None) -> Prediction:
         self._check_channel(recording)
         pairer = Pairer(WindowAnalyser(self._network, device=self.device))
         findings: dict[Key, ChannelFindings] = {}
         start_s, end_s = self.settings.start_s, self.settings.end_s
         first, last = GRID.index(start_s or 0.0), None if end_s is None else GRID.index_after(end_s)
-        decoder = Decoder(recording, limits=self._limits, frames=(first, last))
+        decoder = Decoder(recording, limits=self._limits, frames=(first, last), landmarks=landmarks)
         with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
             tracks = Tracks(recording, blocks, channels=self.settings.channels, first_frame=first)
             for cut in tracks:

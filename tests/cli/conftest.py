@@ -51,10 +51,12 @@ class FakeLocalizer:
     settings: dict = field(default_factory=dict)
     raises: dict[str, BaseException] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    tracks: list[object] = field(default_factory=list)
     provenance: Provenance = Provenance("fake", "ab" * 32, "none", "0.1.0", "reference", "cpu")
 
-    def __call__(self, path: str, *, id: str | None = None) -> Prediction:
+    def __call__(self, path: str, *, id: str | None = None, tracks: object = None) -> Prediction:
         """Make a prediction of a name."""
+        self.tracks.append(tracks)
         self.seen.append(path)
         for word, error in self.raises.items():
             if word in path:

@@ -168,10 +168,10 @@ def test_an_interrupt_keeps_what_was_written(run, fake, files, tmp_path, monkeyp
     if error is None:
         real = type(fake).__call__
 
-        def terminate(self, path, *, id=None):
+        def terminate(self, path, **options):
             if "stop" in path:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return real(self, path, id=id)
+            return real(self, path, **options)
 
         monkeypatch.setattr(type(fake), "__call__", terminate)
     else:

@@ -4,6 +4,7 @@ import itertools
 import re
 
 import click
+import numpy as np
 import pytest
 
 from avloc.cli.localize import localize
@@ -22,6 +23,7 @@ OPTIONS = {
     "--channels": ["--channels", "each", "--channels", "left=agent"],
     "--start": ["--start", "0:01.5"],
     "--end": ["--end", "9"],
+    "--tracks": ["--tracks", "{folder}/faces.npz"],
     "--input-format": ["--input-format", "alaw,8000,1"],
     "--device": ["--device", "cpu"],
     "--weights": ["--weights", "fast"],
@@ -36,6 +38,7 @@ REFUSED = {
     ("--format", "--all-proposals"): "--all-proposals adds to the result document, and --format csv does not",
     ("--format", "--curves"): "--curves adds to the result document, and --format csv does not",
     ("--quiet", "--verbose"): "leave one out",
+    ("--files-from", "--tracks"): "--tracks holds the faces of one recording; give one PATH",
 }
 
 
@@ -48,6 +51,7 @@ def test_the_table_holds_every_option():
 def test_a_pair_of_options_works_or_says_why_not(run, fake, files, tmp_path, pair):
     path, other = files("forged.wav", "a.wav")
     (tmp_path / "list.csv").write_text(f"path,team\n{other},red\n")
+    np.savez(tmp_path / "faces.npz", points=np.zeros((3, 4, 2)), frame=np.arange(3))
     arguments = [part.format(folder=tmp_path) for option in pair for part in OPTIONS[option]]
     code, out, err = run("localize", path, *arguments)
     reason = REFUSED.get(pair)

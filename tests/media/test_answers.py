@@ -15,7 +15,7 @@ PICTURE |= {"frame_rate": [25, 1], "width": 64, "height": 48, "variable_rate": N
 OPENED = {"container": "mov,mp4", "zero": [0, 1], "streams": [SOUND, PICTURE], "audio": 0, "video": 1}
 OPENED |= {"warnings": ["truncated"], "notes": ["pixels: too many"]}
 DECODED = {"warnings": ["drift"], "notes": [], "n_errors": 0, "n_samples": 9, "n_grid_frames": None}
-DECODED |= {"n_frames": None, "n_gaps": 0, "drift_ppm": -3.5, "decode_s": 0.5, "face_s": 0}
+DECODED |= {"n_frames": None, "n_sources": None, "n_gaps": 0, "drift_ppm": -3.5, "decode_s": 0.5, "face_s": 0}
 
 
 SAMPLES = {"samples": np.zeros((2, RATE), np.float32), "present": np.ones(RATE, bool)}

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from avloc.media.block_checks import BlockCheck, DurationError
-from avloc.media.protocol import MAX_FACES, Message, ProtocolError
+from avloc.media.protocol import Message, ProtocolError
 from avloc.media.supervisor import Limits
+from avloc.structures.landmarks import MAX_FACES
 
 RATE = 16000
 

@@ -34,7 +34,7 @@ class Tracker:
     def __init__(self, frame_size: tuple[int, int]) -> None:
         self.size, self.waiting, self.pushed = frame_size, [], []
 
-    def push(self, gray: np.ndarray, grid_index: int) -> list[Tracked]:
+    def push(self, gray: np.ndarray, grid_index: int, source_index: int) -> list[Tracked]:
         assert gray.shape == self.size[::-1]
         self.pushed.append(grid_index)
         ids = [] if gray[0, 0] == 3 else [int(gray[0, 0] > 3)]

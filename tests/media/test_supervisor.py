@@ -123,7 +123,8 @@ def test_media_time_buys_waiting_time():
     owner = fake(
         """
         for i in range(30): time.sleep(0.1); say_sound(100 * i)
-        counts = dict.fromkeys(("n_errors", "n_samples", "n_grid_frames", "n_frames", "n_gaps", "drift_ppm"))
+        counts = ("n_errors", "n_samples", "n_grid_frames", "n_frames", "n_sources", "n_gaps", "drift_ppm")
+        counts = dict.fromkeys(counts)
         say("end", warnings=[], notes=[], decode_s=1.0, face_s=0.0, **counts); time.sleep(9)
         """,
         1.0,
