@@ -86,3 +86,35 @@ def test_probe_tells_what_the_demo_recording_holds(run):
     code, out, _ = run("probe", DEMO)
     used = {stream["kind"] for stream in json.loads(out)["input"]["streams"] if stream["used"]}
     assert code == 0 and used == {"audio", "video"}
+
+
+def write_tracks(path: Path, n: int) -> Path:
+    """Landmarks of the face of the demo recording, which hardly moves, on its first ``n`` frames."""
+    points = np.array([[136.0, 116], [190, 116], [163, 144], [163, 172]])
+    np.savez(path, points=np.tile(points, (n, 1, 1)), frame=np.arange(n))
+    return path
+
+
+def test_landmarks_take_the_place_of_the_search_for_faces(run, tmp_path):
+    options = ("localize", DEMO, "--device", "cpu", "--threads", "1", "--tracks")
+    code, out, _ = run(*options, write_tracks(tmp_path / "faces.npz", 125))
+    document = json.loads(out)
+    jsonschema.validate(document, json_schema())
+    assert code == 0 and document["status"] == "analysed"
+    (face,) = document["faces"]
+    assert (face["start_s"], face["end_s"]) == (0.0, 5.0) and document["analysed"]["video_s"] == 7.72
+    assert np.abs(np.subtract(face["box"], [90, 55, 146, 146])).max() < 10  # as the cascade finds it
+    part = json.loads(run(*options, tmp_path / "faces.npz", "--start", "4").out)
+    assert [(f["start_s"], f["end_s"]) for f in part["faces"]] == [(4.0, 5.0)]
+
+
+def test_landmarks_of_another_recording_are_told(run, tmp_path):
+    code, out, _ = run("localize", DEMO, "--tracks", write_tracks(tmp_path / "faces.npz", 400))
+    document = json.loads(out)
+    assert (code, document["status"], document["reasons"]) == (3, "not_analysable", ["no_samples"])
+    assert "frame 399, and the video has 193 frames" in document["message"]
+    wav = speechless_wav(tmp_path / "a.wav", 1.0)
+    code, out, _ = run("localize", wav, "--tracks", tmp_path / "faces.npz")
+    document = json.loads(out)
+    assert (code, document["status"], document["reasons"]) == (3, "not_analysable", ["no_samples"])
+    assert "there is no video stream; leave them out" in document["message"]

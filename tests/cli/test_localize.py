@@ -8,6 +8,7 @@ import signal
 import sys
 
 import jsonschema
+import numpy as np
 import pytest
 
 from avloc.cli.main import main
@@ -244,6 +245,8 @@ def test_defaults_leave_the_decision_to_the_weights(run, fake, files):
         ["--files-from", "no-such-list"],
         ["--files-from", ""],
         ["--frames", ""],
+        ["--tracks", "no-such.npz"],
+        ["--tracks", ""],
         ["--input-format", "mulaw"],
         ["--input-format", "mp3,8000,2"],
         ["--input-format", "mulaw,0,2"],
@@ -352,3 +355,35 @@ def test_a_closed_stdout_ends_the_run_quietly(tmp_path):
     document, status = done.stdout.splitlines()
     assert json.loads(document)["schema"] == "avloc.result/1" and status == "3"
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    path = tmp_path / "faces.npz"
+    np.savez(path, points=np.full((3, 4, 2), np.nan), frame=np.arange(3))
+    return path
+
+
+def test_landmarks_reach_the_localizer(run, fake, files, tracks):
+    assert run("localize", *files("a.wav"), "--tracks", tracks).code == 0
+    (given,) = fake.tracks
+    assert given.points.shape == (0, 4, 2)
+
+
+def test_landmarks_are_those_of_one_recording(run, fake, files, tracks, tmp_path):
+    paths = files("a.wav", "b.wav")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "c.wav").write_bytes(b"x")
+    (tmp_path / "list").write_text("a.wav\n")
+    many = (paths, ["-r", tmp_path / "folder"], ["--files-from", tmp_path / "list"])
+    for given in many:
+        code, _, err = run("localize", *given, "--tracks", tracks)
+        assert code == 2 and "--tracks holds the faces of one recording; give one PATH" in err
+    assert fake.seen == []
+
+
+def test_wrong_landmarks_are_named_before_anything_is_analysed(run, fake, files, tmp_path):
+    np.savez(tmp_path / "faces.npz", points=np.zeros((3, 5, 2)), frame=np.arange(3))
+    code, _, err = run("localize", *files("a.wav"), "--tracks", tmp_path / "faces.npz")
+    assert code == 2 and "faces.npz" in err and "(n, 4, 2) or (n, 68, 2), got (3, 5, 2)" in err
+    assert fake.seen == []
