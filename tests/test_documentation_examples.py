@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from avloc.cli.main import main
+from avloc.media.landmarks import read_landmarks
 from avloc.report.reasons import EXPLANATIONS
 from avloc.report.schema import json_schema
 from avloc.structures import Reason
+from avloc.structures.landmarks import MAX_MISSING
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -69,6 +71,14 @@ def test_there_are_examples():
 @pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
 def test_a_python_example_runs(code, network, examples):
     exec(compile(code, "README.md", "exec"), {"__name__": "example"})
+
+
+def test_the_example_of_landmarks_writes_a_file_that_is_read(examples):
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGES["tracks.md"], re.MULTILINE | re.DOTALL)
+    exec(compile(code, "tracks.md", "exec"), {"__name__": "example"})
+    track = read_landmarks("clip.npz")
+    assert len(track.frame) == 230 and track.stretches().tolist() == [[0, 100], [100, 230]]
+    assert f"Up to {MAX_MISSING} such frames" in PAGES["tracks.md"]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

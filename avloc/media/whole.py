@@ -1,6 +1,7 @@
-"""Read all of a short recording at once; for tools, synthesis and training, never for analysis."""
+"""Sound and colour pictures without blocks; for tools, synthesis and training, never for analysis."""
 
 import os
+from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ from avloc.media.clock import GRID_RATE
 from avloc.media.decode import request_blocks
 from avloc.media.probe import probe
 from avloc.media.supervisor import Limits, borrow_supervisor
+from avloc.structures import Recording
 
 LONGEST_COLOUR_S = 60.0
 
@@ -69,21 +71,41 @@ def read_frames(path: str | os.PathLike) -> tuple[np.ndarray, Fraction]:
         If it cannot be opened or decoded.
     """
     recording = probe(path, with_hash=False)
-    if recording.video is None:
-        raise MissingStreamError(recording.path, "expected a video stream, got none", reason="no_samples")
     if recording.duration is not None and recording.duration > LONGEST_COLOUR_S:
         raise ValueError(
             f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got {recording.duration:.1f} s"
         )
-    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour", "frames": (0, None)}
     frames = []
+    with closing(stream_frames(recording)) as pictures:
+        for picture in pictures:
+            frames.append(picture)
+            if len(frames) > LONGEST_COLOUR_S * GRID_RATE:
+                raise ValueError(f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got more")
+    return np.stack(frames), GRID_RATE
+
+
+def stream_frames(recording: Recording) -> Iterator[np.ndarray]:
+    """Iterate the pictures of a recording of any length in colour on the 25 Hz grid.
+
+    Yields
+    ------
+    uint8 (H, W, 3)
+        The picture shown at the centre of each grid frame, upright; the first one stands in before it begins.
+
+    Raises
+    ------
+    MissingStreamError
+        If the file has no video stream.
+    UnreadableMediaError
+        If it cannot be decoded.
+    """
+    if recording.video is None:
+        raise MissingStreamError(recording.path, "expected a video stream, got none", reason="no_samples")
+    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour", "frames": (0, None)}
     with (
         borrow_supervisor() as supervisor,
         closing(request_blocks(supervisor, recording, fields, Limits())) as messages,
     ):
         for message in messages:
             if message.kind == "colour":
-                frames.append(message.arrays["frame"])
-            if len(frames) > LONGEST_COLOUR_S * GRID_RATE:
-                raise ValueError(f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got more")
-    return np.stack(frames), GRID_RATE
+                yield message.arrays["frame"]

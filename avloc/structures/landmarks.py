@@ -26,8 +26,8 @@ class LandmarkTrack:
     Parameters
     ----------
     points : numbers (n, 4, 2) or (n, 68, 2) [px]
-        x and y in the upright frame, as a player shows it, pixel centres at whole numbers. Four points: right
-        eye, left eye (the person's right and left), nose tip, mouth centre. Or the usual 68 of a face, of
+        x and y in the upright frame, as a player shows it. Four points: right eye, left eye (the person's
+        right and left), nose tip, mouth centre. Or the usual 68 of a face, of
         which the means of points 36-41, 42-47, 31-35 and 48-67 are taken.
     frame : integers (n,)
         Source frame, counted from 0 in order of presentation; for each face they increase. Frames that are

@@ -7,11 +7,13 @@ import torch
 
 from avloc import ops
 from avloc.decoding.select import Selection
+from avloc.errors import AnnotationError
 from avloc.media.encode import write_audio, write_video
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
 from avloc.report.schema import from_dict, json_schema, to_dict
 from avloc.structures import Modality, Reason, Status, Verdict
+from avloc.structures.landmarks import LandmarkTrack
 
 FRAME_S = 0.04
 
@@ -407,3 +409,23 @@ def test_the_same_recording_gives_the_same_document(localize_made, make_media, m
     media = make_media(make_noise(30.0, (4.0, 5.0), channels=2), np.full(750, 90.0))
     first, second = (to_dict(localize_made(media, curves=True), reproducible=True) for _ in range(2))
     assert first == second
+
+
+def test_landmarks_are_taken_as_a_value_or_as_a_file(localizer_of, tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (50, 96, 128, 3)).astype(np.uint8)
+    path = tmp_path / "a.mp4"
+    write_video(path, frames, Fraction(25), np.zeros((1, 32000), np.float32), 16000)
+    points = np.array([[50.0, 30], [74, 30], [62, 42], [62, 54]])
+    given = {"points": np.tile(points, (40, 1, 1)), "frame": np.arange(5, 45)}
+    np.savez(tmp_path / "a.npz", **given)
+    localizer = localizer_of()
+    assert localizer(path).faces == ()
+    for tracks in (LandmarkTrack(**given), tmp_path / "a.npz"):
+        (face,) = localizer(path, tracks=tracks).faces
+        assert (face.segment.start, face.segment.end) == (pytest.approx(0.2), pytest.approx(1.8))
+    with pytest.raises(AnnotationError, match=r"b\.npz"):
+        localizer(path, tracks=tmp_path / "b.npz")
+    write_audio(tmp_path / "a.wav", np.zeros((1, 32000), np.float32), 16000)
+    refused = localizer(tmp_path / "a.wav", tracks=LandmarkTrack(**given))
+    assert (refused.status, refused.reasons) == (Status.NOT_ANALYSABLE, (Reason.NO_SAMPLES,))
+    assert "there is no video stream" in refused.message

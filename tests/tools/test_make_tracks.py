@@ -1,0 +1,71 @@
+"""The tool that writes landmarks: a detector that is known, and MediaPipe where it is installed."""
+
+import importlib.util
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avloc.media.decode import Decoder, VideoBlock
+from avloc.media.encode import write_video
+from avloc.media.landmarks import read_landmarks
+from avloc.media.probe import open_recording
+
+ROOT = Path(__file__).resolve().parents[2]
+HAS_MEDIAPIPE = importlib.util.find_spec("mediapipe") is not None
+FACE = np.array([[24.0, 20], [40, 20], [32, 28], [32, 36]])
+
+
+@pytest.fixture(scope="module")
+def make_tracks():
+    spec = importlib.util.spec_from_file_location("make_tracks", ROOT / "tools" / "make_tracks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("rate", [10, 25, 50])
+def test_landmarks_belong_to_the_frames_that_they_were_found_on(make_tracks, tmp_path, rate):
+    """The brightness of each frame says where its face is."""
+    shades = np.arange(40, 200, 4)
+    frames = [np.full((96, 128, 3), shade, np.uint8) for shade in shades]
+    write_video(tmp_path / "a.mp4", frames, Fraction(rate))
+
+    def find(picture: np.ndarray) -> np.ndarray:
+        return FACE[None] + (picture.mean() / 4, 0)
+
+    track = make_tracks.make_track(open_recording(tmp_path / "a.mp4"), find)
+    step = max(1, rate // 25)
+    assert len(track.frame) == len(shades) // step and set(np.diff(track.frame)) == {step}
+    assert not track.face.any()
+    np.testing.assert_allclose(track.points[:, 0, 0] - 24, shades[track.frame] / 4, atol=1.0)
+
+
+@pytest.mark.dataset
+@pytest.mark.skipif(not HAS_MEDIAPIPE, reason="needs MediaPipe: pip install 'avloc[face]'")
+def test_a_track_of_a_real_clip_cuts_the_mouths_that_the_cascade_does(
+    make_tracks, shared_media, tmp_path, capsys
+):
+    manifest = json.loads((shared_media / "manifest.json").read_text())
+    assert next(e for e in manifest["entries"] if e["file"] == "genuine/marlin02.mp4")["use"] == "dev"
+    path = shared_media / "genuine" / "marlin02.mp4"
+    make_tracks.main([str(path), str(tmp_path / "faces")])
+    track = read_landmarks(tmp_path / "faces")
+    assert "1 faces" in capsys.readouterr().out
+    rows = []
+    for landmarks in (None, track):
+        blocks = [b for b in Decoder(open_recording(path), landmarks=landmarks) if isinstance(b, VideoBlock)]
+        rows.append(
+            {
+                b.start_frame + int(i): f.crops["mouth96_box"][i].astype(int)
+                for b in blocks
+                for f in b.faces
+                for i in np.flatnonzero(f.present)
+            }
+        )
+    both = sorted(rows[0].keys() & rows[1].keys())
+    assert len(both) > 200
+    likeness = [np.corrcoef(rows[0][i].ravel(), rows[1][i].ravel())[0, 1] for i in both]
+    assert np.median(likeness) > 0.7
