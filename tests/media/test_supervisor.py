@@ -5,6 +5,7 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 
 from avloc.errors import UnreadableMediaError
@@ -98,6 +99,15 @@ def test_a_child_that_hangs_is_ended(make):
 
 def test_a_child_that_hangs_inside_a_message_is_ended():
     assert reason_of(fake(r"os.write(1, b'\x40\x00\x00\x00{'); time.sleep(60)")) == "decoder_timeout"
+
+
+def test_a_child_that_does_not_take_its_request_is_ended():
+    owner = fake("time.sleep(60)")
+    request = open_request("x.wav")
+    large = Message("open", request.fields, {"points": np.zeros((1 << 21,), np.float32)})
+    with pytest.raises(UnreadableMediaError, match="did not take the request in 1 s") as caught:
+        list(owner.exchange(large, path="x.wav", wall_factor=10.0))
+    assert caught.value.reason == "decoder_timeout" and owner.pid is None
 
 
 def test_a_child_that_is_alive_but_slower_than_allowed_is_ended():
