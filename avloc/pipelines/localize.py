@@ -161,7 +161,9 @@ class Localizer:
             warnings=decoder.warnings,
             drift_ppm=decoder.drift_ppm,
         )
-        return self._told(recording, assembler, decoder)
+        # What changes the result is written into it, beside the caps that kept something out.
+        given = () if landmarks is None else ("faces are where the given landmarks say",)
+        return self._told(recording, assembler, decoder, notes=given)
 
     def _length_s(self, duration_s: float) -> float:
         """Length of the part of a recording that was to be analysed."""
@@ -174,9 +176,11 @@ class Localizer:
             message = f"channel {chosen} was asked for, and there are {n_channels}, counted from 0"
             raise MissingStreamError(recording.path, message, reason="no_samples")
 
-    def _told(self, recording: Recording, assembler: Assembler, decoder: Decoder) -> Prediction:
+    def _told(
+        self, recording: Recording, assembler: Assembler, decoder: Decoder, *, notes: tuple[str, ...]
+    ) -> Prediction:
         stopped = assembler.stop_reason()
-        noted = "; ".join((*recording.notes, *decoder.notes))  # which cap kept something out
+        noted = "; ".join((*recording.notes, *decoder.notes, *notes))
         if stopped is None:
             found = assembler.outcome()
             return Prediction(
