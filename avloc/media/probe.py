@@ -123,7 +123,8 @@ def check_file(path: str, limits: Limits) -> FileState:
             path, "no permission to reach the file", reason="permission_denied"
         ) from error
     except (OSError, ValueError) as error:
-        raise UnreadableMediaError(path, f"no such file: {error}", reason="not_found") from error
+        why = getattr(error, "strerror", None) or error  # without the path: results name no folders
+        raise UnreadableMediaError(path, f"no such file: {why}", reason="not_found") from error
     if stat.S_ISDIR(status.st_mode):
         if not os.access(path, os.R_OK | os.X_OK):
             raise UnreadableMediaError(path, "no permission to list the folder", reason="permission_denied")
