@@ -12,6 +12,7 @@ from avloc.media.decode import VideoBlock
 from avloc.structures import Face, FrameGrid, Segment
 
 GRID = FrameGrid(rate=RATE, n_frames=0)
+UNRELATED = 0.3  # correlation below which two channels are two parties; sides of a stereo sound share more
 BOX_EVERY = 12  # frames between the boxes that the median is taken of
 MIN_FACE_FRAMES = round(MIN_FACE_S * RATE)
 MAX_RUN_GAP = 5  # frames without a face that do not break its span in the report
@@ -32,15 +33,28 @@ class RunningRelations:
         self._sums += samples.sum(axis=1)
         self._n += samples.shape[1]
 
+    def parties(self) -> list[int]:
+        """Channels that hold another sound than any channel before: not two sides of one stereo sound."""
+        scale, correlation = self._correlate()
+        found: list[int] = []
+        for channel in np.flatnonzero(scale > SILENT_RMS).tolist():
+            if all(abs(correlation[channel, earlier]) < UNRELATED for earlier in found):
+                found.append(channel)
+        return found
+
+    def _correlate(self) -> tuple[np.ndarray, np.ndarray]:
+        """RMS of each channel (C,), offset apart, and their correlations (C, C)."""
+        n = max(1, self._n)
+        covariance = self._products / n - np.outer(self._sums / n, self._sums / n)
+        scale = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
+        return scale, covariance / np.outer(scale, scale)
+
     def relations(self) -> list[str]:
         """Relation of each channel, as ``channel_relations`` of all that was pushed."""
         if self._n == 0:
             return ["silent"] * len(self._sums)
-        means = self._sums / self._n
-        covariance = self._products / self._n - np.outer(means, means)
-        scale = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
+        scale, correlation = self._correlate()
         silent = scale <= SILENT_RMS
-        correlation = covariance / np.outer(scale, scale)
         found: list[str] = []
         for channel in range(len(silent)):
             earlier = [c for c in range(channel) if found[c] == "distinct"]

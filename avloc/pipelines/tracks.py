@@ -148,7 +148,7 @@ class Tracks:
         """Seconds in which several of the channels that were mixed hold speech."""
         if self.chosen_channels != "mix":
             return 0.0
-        spoken = [self.speech(channel, end_s) for channel in range(len(self.channels))]
+        spoken = [self.speech(channel, end_s) for channel in self.relations.parties()]
         pairs = [(a, b) for i, a in enumerate(spoken) for b in spoken[:i]]
         return Timeline(
             tuple(s for a, b in pairs for span in b.segments for s in a.crop(span).segments)
@@ -223,7 +223,7 @@ class Tracks:
         silence = np.zeros(samples.shape[1], np.float32)
         # A detector that was started goes on through windows that are not analysed, or its clock would stop.
         speech: dict[int | None, np.ndarray] = {}
-        for channel in self._heard_apart(waveforms, relations) | self._listeners.keys():
+        for channel in self._heard_apart(waveforms) | self._listeners.keys():
             waveform = waveforms.get(channel, silence if channel is None else samples[channel])
             speech[channel] = self._listen(channel, waveform[new], window.new_start)
         nobody = np.zeros(samples.shape[1] - offset * SAMPLES_PER_FRAME, dtype=bool)
@@ -236,12 +236,10 @@ class Tracks:
             # Silence, and a copy of an analysed channel, hide nothing: they count as analysed.
             measures.analysed_frames += n_heard if relations else 0
 
-    def _heard_apart(
-        self, waveforms: Mapping[int | None, np.ndarray], relations: tuple[str, ...]
-    ) -> set[int | None]:
+    def _heard_apart(self, waveforms: Mapping[int | None, np.ndarray]) -> set[int | None]:
         """Channels that are listened to: what is analysed, and the parties of a mix each by itself too."""
-        parties = {channel for channel, relation in enumerate(relations) if relation == "distinct"}
-        return waveforms.keys() | (parties if None in waveforms and len(parties) > 1 else set())
+        parties = set(self.relations.parties()) if None in waveforms else set()
+        return waveforms.keys() | (parties if len(parties) > 1 else set())
 
     def _listen(self, channel: int | None, waveform: np.ndarray, start_frame: int) -> np.ndarray:
         """Follow the speech of a channel; returns where ``waveform`` holds speech, bool (n,)."""

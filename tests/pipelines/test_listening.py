@@ -122,6 +122,14 @@ def test_parties_of_a_mix_that_speak_at_once_abstain(
     assert Reason.CROSS_TALK not in localize_made(make_media(both), threshold=1.0).reasons
 
 
+def test_one_voice_in_stereo_is_no_cross_talk(localize_made, make_media, speech):
+    room = np.random.default_rng(0).normal(0, 0.05 * speech.std(), (2, speech.shape[1]))
+    stereo = (np.concatenate([speech, 0.6 * np.roll(speech, 1)]) + room).astype(np.float32)
+    prediction = localize_made(make_media(stereo, np.full(200, 90.0)), threshold=1.0)
+    assert {c.relation for c in prediction.channels} == {"distinct"}
+    assert Reason.CROSS_TALK not in prediction.reasons
+
+
 def test_shots_are_told(localize_made, make_media, make_noise):
     media = make_media(make_noise(8.0), np.full(200, 90.0), cuts=(60, 130))
     shots = [(s.segment.start, s.segment.end) for s in localize_made(media).spans if s.kind == "shot"]
