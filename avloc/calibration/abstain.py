@@ -74,7 +74,9 @@ def abstentions(facts: Facts) -> tuple[Reason, ...]:
     coverages = [c for c in (facts.coverage_audio, facts.coverage_visual) if c is not None]
     usable_face = facts.face_s >= MIN_FACE_S
     speech_s = facts.speech_s
-    silent_film = facts.has_video and not facts.audio_analysed  # five rules hold only here
+    silent_film = (
+        facts.has_video and not facts.audio_analysed
+    )  # four rules hold only here; speech is off-screen only where it was heard
     rules = {
         Reason.NO_SPEECH: facts.has_audio and speech_s < MIN_SPEECH_S and not usable_face,
         Reason.NO_FACE: silent_film and facts.face_s == 0.0 and facts.small_face_s == 0.0,
@@ -85,7 +87,6 @@ def abstentions(facts: Facts) -> tuple[Reason, ...]:
         Reason.CROSS_TALK: _most(facts.cross_talk_s, speech_s),
         Reason.HEAVY_COMPRESSION: facts.audio_analysed and 0 < (facts.bandwidth_hz or 0) < MIN_BANDWIDTH_HZ,
         Reason.SYNC_UNKNOWN: silent_film and facts.sync_unknown,
-        Reason.OFF_SCREEN_SPEECH: silent_film and facts.off_screen_s >= MIN_TOLD_S,
         Reason.OUT_OF_DOMAIN: facts.out_of_domain,
         Reason.PARTIAL_COVERAGE: bool(coverages) and max(coverages) < MIN_COVERAGE,
     }

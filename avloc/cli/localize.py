@@ -124,7 +124,7 @@ def localize(
     refuse_unused(format_, curves=curves, all_proposals=all_proposals is not None)
     if end is not None and end <= (start or 0.0):
         raise click.UsageError(f"--end comes after --start, got {end:g} s and {start or 0.0:g} s")
-    n_at_once = min(len(inputs), threads or os.cpu_count() or 1) if device == "cpu" else 1
+    n_at_once = how_many_at_once(inputs, threads, device)
     settings = {
         "device": device,
         # Another number of threads for one recording adds numbers in another order, and the last bits differ.
@@ -198,9 +198,20 @@ def find_inputs(paths: Sequence[str], files_from: str | None, *, recursive: bool
     if not paths and files_from is None:
         raise click.UsageError("there is nothing to analyse; give a PATH, or --files-from FILE")
     inputs = list_inputs(paths, files_from=files_from, recursive=recursive)
+    check_stdin([item.path for item in inputs], files_from)
     if not inputs:
         raise click.UsageError("there is no file in the folders that were given")
     return inputs
+
+
+def how_many_at_once(inputs: Sequence[Input], threads: int | None, device: str) -> int:
+    """Say how many recordings are analysed side by side, a core each.
+
+    One at a time on a GPU, and with stdin: a thread that reads it cannot be interrupted.
+    """
+    if device != "cpu" or any(item.path == STDIN for item in inputs):
+        return 1
+    return min(len(inputs), threads or len(os.sched_getaffinity(0)))
 
 
 def is_one_file(paths: Sequence[str], files_from: str | None) -> bool:

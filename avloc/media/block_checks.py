@@ -116,6 +116,9 @@ class BlockCheck:
         if self._next["video"] == self._first_frame and cuts[:1].any():
             raise ProtocolError("video: the first frame is no cut")
         _check_rows(n, arrays["row_frame"], arrays["face"], arrays["boxes"])
+        most = MAX_FACES * (self._next["video"] - self._first_frame + n)  # each track shows in some frame
+        if arrays["face"].max(initial=-1) >= most:
+            raise ProtocolError(f"video: so far there are at most {most} tracks, got {arrays['face'].max()}")
         self._check_tracks(cuts, arrays["row_frame"], arrays["face"])
         return n
 

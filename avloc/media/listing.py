@@ -38,8 +38,9 @@ def list_inputs(
     files_from : str, optional
         A list of more of them, which come after ``paths``: see ``read_list``.
     recursive : bool
-        Put the files of a folder in its place, sorted, with ids relative to it. Names that begin with a dot
-        are left out; a folder that a link leads back to is walked once; one that cannot be read stays.
+        Put the files of a folder in its place, sorted, with ids relative to it, after an id of its own if it
+        has one. Names that begin with a dot are left out; a folder that a link leads back to is walked once;
+        one that cannot be read stays.
 
     Returns
     -------
@@ -153,7 +154,8 @@ def _walk(item: Input) -> Iterator[Input]:
 
 
 def _below(item: Input, path: str) -> Input:
-    return Input(path, os.path.relpath(path, item.path), item.extra)
+    inside = os.path.relpath(path, item.path)
+    return Input(path, inside if item.id == item.path else f"{item.id}/{inside}", item.extra)
 
 
 def _with_distinct_ids(inputs: Sequence[Input]) -> Iterator[Input]:

@@ -48,7 +48,9 @@ class Skipper:
                 yield packet
             elif packet.stream.index == self._picture:
                 yield from self._hold(packet)
-            elif not self._is_before(packet, PREROLL_S):
+            elif self._is_before(packet, PREROLL_S):
+                yield None  # a sign of life: reading up to the part may take minutes
+            else:
                 self._begun.add(packet.stream.index)
                 yield packet
         yield from self._held
@@ -60,12 +62,14 @@ class Skipper:
             self._n_held_bytes = 0
         self._held.append(packet)
         self._n_held_bytes += packet.size
-        if packet.pts is not None:
+        if packet.pts is not None and not packet.is_discard:  # what an edit list hides is never a frame
             self._shown.append(packet.pts)
         if not self._is_before(packet, 0) or self._n_held_bytes > LARGEST_HOLD:
             self._begun.add(self._picture)
             yield from self._held
             self._held.clear()
+        else:
+            yield None
 
     def _is_before(self, packet: Any, margin_s: int) -> bool:
         # by the time of decoding, which never goes back and is no later than that of presentation

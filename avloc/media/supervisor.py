@@ -20,7 +20,7 @@ from avloc.media.pipes import is_readable, widen, write_within
 from avloc.media.protocol import Message, ProtocolError, encode_message, read_message
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-MOST_IDLE = 4  # children that wait for a next recording
+MOST_IDLE = len(os.sched_getaffinity(0))  # children that wait for a next recording: one a core
 GRACE_S = 60.0  # waiting that every recording may cost, and the longest silence of the child
 BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from avloc.media.worker import main; main(sys.argv[1:])"

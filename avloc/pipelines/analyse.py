@@ -1,13 +1,13 @@
 """One window through the network: from a view to proposals, frame curves and a score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from avloc.decoding.proposals import Proposals
-from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, SAMPLES_PER_FRAME
+from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, RATE, SAMPLES_PER_FRAME
 from avloc.features.prepare import prepare
 from avloc.models.encoders.two_stem import EncodedPieces
 from avloc.pipelines.windows import Window, fill_up
@@ -46,6 +46,15 @@ class WindowFindings:
     lag_weights: np.ndarray | None
     band: np.ndarray | None
     sound: np.ndarray | None
+
+    def of(self, frames: np.ndarray) -> "WindowFindings":
+        """Give what was found in some frames, bool (n,): proposals by their centres, curves elsewhere NaN."""
+        centres = (
+            (self.proposals.segments.double().mean(dim=1) * float(RATE)).long().clamp(0, len(frames) - 1)
+        )
+        kept = torch.from_numpy(frames).to(centres.device)[centres]
+        curves = {name: np.where(frames, values, np.float32(np.nan)) for name, values in self.curves.items()}
+        return replace(self, proposals=self.proposals[kept], curves=curves)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """From what was found in a recording to a Prediction: verdict, spans, channels and coverage."""
 
+from collections import Counter
+
 import numpy as np
 
 from avloc.calibration.abstain import MIN_DURATION_S, abstentions, cautions
@@ -70,7 +72,7 @@ class Assembler:
         drift_ppm: float | None = None,
     ) -> None:
         self._tracks, self._findings = tracks, findings
-        self._card, self._settings = card, settings
+        self._card, self._settings, self._selection = card, settings, selection
         self._noticed, self._drift_ppm = warnings, drift_ppm
         self._recording = recording
         self._relations = tracks.relations.relations()
@@ -152,7 +154,14 @@ class Assembler:
     def _listed(self) -> tuple[Detection, ...]:
         """Keep detections from the chosen score on, best first, then by start."""
         listed = [d for result in self._results for d in result.listed(self._settings.min_score)]
-        return tuple(sorted(listed, key=lambda d: (-d.score, d.segment.start)))
+        listed.sort(key=lambda d: (-d.score, d.segment.start))
+        counts: Counter[int | None] = Counter()  # the faces beside a mix share its number
+        kept = []
+        for detection in listed:
+            counts[detection.channel] += 1
+            if counts[detection.channel] <= self._selection.max_segments:
+                kept.append(detection)
+        return tuple(kept)
 
     def _all_proposals(self) -> tuple[tuple[float, float, float], ...] | None:
         if self._settings.all_proposals is None:
@@ -221,12 +230,16 @@ class Assembler:
             spans += [Span("event", event.span, code=event.code, channel=result.channel) for event in events]
             found = {
                 "speech": self._tracks.speech(result.channel, self.end_s).segments,
-                "analysed": runs(result.scored, self.end_s),
+                "analysed": runs(self._scored(result.channel), self.end_s),
                 "off_screen_speech": self.account.off_screen(result),
             }
             for kind, segments in found.items():
                 spans += [Span(kind, segment, channel=result.channel) for segment in segments]
         return tuple(sorted(spans, key=lambda s: (s.segment, s.kind, channel_order(s.channel))))
+
+    def _scored(self, channel: int | None) -> np.ndarray:
+        """Frames in which a channel, or a face beside it, was analysed."""
+        return np.logical_or.reduce([r.scored for r in self._results if r.channel == channel])
 
     def _frames(self) -> FrameTable:
         return frame_table(self._results, self._settings.min_score, self._tracks.source_frames)

@@ -7,9 +7,11 @@ from avloc.features.speech import HOP_SAMPLES, ONSET, SpeechDetector
 from avloc.pipelines.measures import GRID
 from avloc.structures import Segment, Timeline
 
-# These are sounds of their own, and none of them is speech: where one is, nothing else can be forged.
-PLAIN_EVENTS = frozenset(("hold_tone", "dtmf", "ring_back", "beep", "redaction", "packet_loss"))
-EDGE_S = 0.08  # around them, where the network still sees their ends
+# Where sound is missing, nothing can be forged. Lost packets explain no more: many would hide a word.
+MISSING = {"redaction": 0.08, "packet_loss": 0.0}  # seconds around it in which the network sees its ends
+# A signal explains itself, but not what is said between its tones.
+SIGNALS = frozenset(("music", "hold_tone", "dtmf", "ring_back", "beep"))
+EDGE_S = 0.08
 MOST = 0.5  # of a proposal; what events explain of it makes it none
 
 
@@ -62,8 +64,8 @@ class Listener:
 def explained_frames(events: tuple[Event, ...], speech: Timeline, n_frames: int) -> np.ndarray:
     """Say which frames hold an event and nothing that could be forged.
 
-    Music with speech over it explains nothing, and comfort noise neither: pieces pasted into a steady noise
-    look the same.
+    Signals and music explain nothing where somebody speaks, also in their pauses, and comfort noise explains
+    nothing at all: pieces pasted into a steady noise look the same.
 
     Parameters
     ----------
@@ -79,9 +81,12 @@ def explained_frames(events: tuple[Event, ...], speech: Timeline, n_frames: int)
     bool (n_frames,)
     """
     spoken = _frames(speech.segments, n_frames, 0.0)
-    music = _frames([event.span for event in events if event.code == "music"], n_frames, 0.0)
-    plain = _frames([event.span for event in events if event.code in PLAIN_EVENTS], n_frames, EDGE_S)
-    return plain | (music & ~spoken)
+    signals = _frames([event.span for event in events if event.code in SIGNALS], n_frames, EDGE_S)
+    missing = [
+        _frames([event.span for event in events if event.code == code], n_frames, margin_s)
+        for code, margin_s in MISSING.items()
+    ]
+    return np.logical_or.reduce([signals & ~spoken, *missing])
 
 
 def explained_share(segments: np.ndarray, explained: np.ndarray) -> np.ndarray:

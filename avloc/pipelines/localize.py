@@ -138,7 +138,7 @@ class Localizer:
         return replace(prediction, timing=Timing(wall_s, factor))
 
     def _localize(self, recording: Recording, landmarks: LandmarkTrack | None) -> Prediction:
-        self._check_channel(recording)
+        self._check_asked(recording)
         pairer = Pairer(WindowAnalyser(self._network, device=self.device))
         findings: dict[Key, ChannelFindings] = {}
         start_s, end_s = self.settings.start_s, self.settings.end_s
@@ -163,18 +163,30 @@ class Localizer:
         )
         # What changes the result is written into it, beside the caps that kept something out.
         given = () if landmarks is None else ("faces are where the given landmarks say",)
-        return self._told(recording, assembler, decoder, notes=given)
+        return self._told(recording, assembler, decoder, notes=(*given, *self._unused(recording)))
 
     def _length_s(self, duration_s: float) -> float:
         """Length of the part of a recording that was to be analysed."""
         end_s = duration_s if self.settings.end_s is None else min(duration_s, self.settings.end_s)
         return end_s - (self.settings.start_s or 0.0)
 
-    def _check_channel(self, recording: Recording) -> None:
+    def _unused(self, recording: Recording) -> tuple[str, ...]:
+        """Say what was asked of channels that are not there."""
+        n_channels = recording.audio.n_channels if recording.audio else 0
+        chosen = self.settings.channels
+        named = [f"channel {n} ({role!r})" for n, role in self.settings.roles.items() if n >= n_channels]
+        named += [f"channel {chosen}"] if isinstance(chosen, int) and chosen >= n_channels else []
+        return (f"there is no {' and no '.join(named)}",) if named else ()
+
+    def _check_asked(self, recording: Recording) -> None:
         chosen, n_channels = self.settings.channels, recording.audio.n_channels if recording.audio else 0
         if isinstance(chosen, int) and 0 < n_channels <= chosen:
             message = f"channel {chosen} was asked for, and there are {n_channels}, counted from 0"
             raise MissingStreamError(recording.path, message, reason="no_samples")
+        start_s, duration_s = self.settings.start_s, recording.duration
+        if start_s and duration_s is not None and start_s >= duration_s:
+            ends = f"the recording ends at {duration_s:.3f} s and the part begins at {start_s:.3f} s"
+            raise MissingStreamError(recording.path, f"{ends}; begin earlier", reason="no_samples")
 
     def _told(
         self, recording: Recording, assembler: Assembler, decoder: Decoder, *, notes: tuple[str, ...]

@@ -12,7 +12,11 @@ from avloc.media.decode import VideoBlock
 from avloc.structures import Face, FrameGrid, Segment
 
 GRID = FrameGrid(rate=RATE, n_frames=0)
-UNRELATED = 0.3  # correlation below which two channels are two parties; sides of a stereo sound share more
+LEVEL_SAMPLES = 320  # of a block whose level is taken
+MOST_LEVELS = 64  # windows; enough to tell whether channels are loud together
+UNRELATED = (
+    0.5  # correlation of levels below which two channels are two parties, however far microphones stand
+)
 BOX_EVERY = 12  # frames between the boxes that the median is taken of
 MIN_FACE_FRAMES = round(MIN_FACE_S * RATE)
 MAX_RUN_GAP = 5  # frames without a face that do not break its span in the report
@@ -25,20 +29,30 @@ class RunningRelations:
         self._products = np.zeros((n_channels, n_channels))
         self._sums = np.zeros(n_channels)
         self._n = 0
+        self._levels: list[np.ndarray] = []  # of blocks, (C, m), while they are few
 
     def push(self, samples: np.ndarray) -> None:
         """Add float32 (C, n)."""
+        n_blocks = samples.shape[1] // LEVEL_SAMPLES
+        if len(samples) > 1 and n_blocks and len(self._levels) < MOST_LEVELS:
+            blocks = samples[:, : n_blocks * LEVEL_SAMPLES].reshape(len(samples), n_blocks, LEVEL_SAMPLES)
+            self._levels.append(np.sqrt(np.square(blocks).mean(axis=2, dtype=np.float32)))
         samples = samples.astype(np.float64)
         self._products += samples @ samples.T
         self._sums += samples.sum(axis=1)
         self._n += samples.shape[1]
 
     def parties(self) -> list[int]:
-        """Channels that hold another sound than any channel before: not two sides of one stereo sound."""
-        scale, correlation = self._correlate()
+        """Channels that are loud when no channel before is: not two microphones of one sound."""
+        scale, _ = self._correlate()
+        audible = np.flatnonzero(scale > SILENT_RMS).tolist()
+        if len(audible) < 2 or not self._levels:
+            return audible[:1]
+        with np.errstate(invalid="ignore"):  # of a constant level, which goes with nothing
+            related = np.nan_to_num(np.corrcoef(np.concatenate(self._levels, axis=1)))
         found: list[int] = []
-        for channel in np.flatnonzero(scale > SILENT_RMS).tolist():
-            if all(abs(correlation[channel, earlier]) < UNRELATED for earlier in found):
+        for channel in audible:
+            if all(related[channel, earlier] < UNRELATED for earlier in found):
                 found.append(channel)
         return found
 

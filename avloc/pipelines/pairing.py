@@ -27,9 +27,10 @@ OFF_SCREEN_CONFIDENCE = 0.1  # of the best lag over the others; one genuine spea
 class Paired:
     """What was found in one window with one pairing.
 
-    ``channel`` is None for the mix and for a picture alone. ``lane`` is 0 for what was heard, and for a
-    picture where nothing is; pictures beside it count from 1. ``face`` int (n,) is the face that was seen in
-    each frame, -1 for none; ``off_screen`` bool (n,) frames where faces show and none was chosen.
+    ``channel`` is None for the mix and for a picture alone. ``lane`` is 0 for what was heard, and for the
+    first face where nothing is; a face beside it has the lane of its id plus 1, the same in every window.
+    ``face`` int (n,) is the face that was seen in each frame, -1 for none; ``off_screen`` bool (n,) frames
+    where faces show and none was chosen.
     """
 
     channel: int | None
@@ -58,12 +59,17 @@ class Pairer:
         heard = [self._hear(cut, channel, waveform, pictures) for channel, waveform in sounds.items()]
         yield from heard
         nobody = np.zeros(cut.window.n_frames, dtype=bool)
-        for number, picture in enumerate(pictures):
+        first = None if sounds else _lowest_face(pictures)
+        for picture in pictures:
             spoke = [(paired.face == picture.face) & picture.seen for paired in heard]
             rest = select_faces([picture], picture.seen & ~np.logical_or.reduce([nobody, *spoke]))
-            if rest is not None:
-                findings = self._analyse(cut, None, None, rest)
-                yield Paired(None, number + bool(sounds), findings, rest.face, nobody)
+            if rest is None:
+                continue
+            findings = self._analyse(cut, None, None, rest)
+            for face in np.unique(rest.face[rest.seen]).tolist():
+                frames = rest.face == face
+                lane = 0 if face == first else 1 + face
+                yield Paired(None, lane, findings.of(frames), np.where(frames, face, -1), nobody)
 
     def _hear(
         self, cut: WindowTracks, channel: int | None, waveform: np.ndarray, pictures: Sequence[Picture]
@@ -126,6 +132,11 @@ def choose_faces(
         chosen[start:end] = choose_speaker(here)
     any_shown = np.logical_or.reduce([np.zeros_like(heard), *shown.values()])
     return chosen, any_shown & heard & (chosen < 0)
+
+
+def _lowest_face(pictures: Sequence[Picture]) -> int | None:
+    shown = [int(picture.face[picture.seen].min()) for picture in pictures]
+    return min(shown, default=None)
 
 
 def _stretches(shown: Mapping[int, np.ndarray]) -> Iterator[tuple[int, int]]:

@@ -269,7 +269,8 @@ def _detection(
     kind = modality_of(*modality) if heard and seen else Modality.VISUAL if seen else Modality.AUDIO
     faces = curves["face"][frames]
     faces = faces[~np.isnan(faces)].astype(np.int64)
-    face = int(np.bincount(faces).argmax()) if len(faces) else None
+    known, counts = np.unique(faces, return_counts=True)  # ids may be large
+    face = int(known[np.argmax(counts)]) if len(known) else None
     return Detection(segment, score, kind, channel=channel, face=face)
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class FrameWriter:
         self.is_folder = self._target.is_dir() or self._target.suffix.lower() not in SUFFIXES
         if self.is_folder:
             self._target.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._target):  # tell now that nothing can be written there
+                pass
         elif len(sources) != 1:
             raise ValueError(f"{target!r} is one file, for {len(sources)} recordings; name a folder")
         else:

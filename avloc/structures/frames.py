@@ -9,7 +9,10 @@ if TYPE_CHECKING:  # NumPy takes as long to load as all else that ``avloc --help
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameTable:
-    """One row a frame of the 25 Hz grid and channel, in order of the channels, then of time; arrays (n,).
+    """One row a frame of the 25 Hz grid and channel, ordered by channel, then by time; columns (n,).
+
+    A face beside the sound of a channel has rows of its own, after those of all channels, for the frames that
+    it shows in: their ``score_audio`` is NaN.
 
     Attributes
     ----------

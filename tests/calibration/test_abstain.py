@@ -34,7 +34,6 @@ def test_a_good_recording_breaks_no_rule():
         (FILM, {"face_s": 0.0}, Reason.NO_FACE),
         (FILM, {"small_face_s": 9.1}, Reason.FACE_TOO_SMALL),
         (FILM, {"static_face_s": 4.6}, Reason.FACE_STATIC),
-        (FILM, {"off_screen_s": 1.0}, Reason.OFF_SCREEN_SPEECH),
         (FILM, {"sync_unknown": True}, Reason.SYNC_UNKNOWN),
     ],
 )

@@ -51,6 +51,17 @@ def test_nothing_to_analyse_is_wrong_usage(run, fake, tmp_path):
     assert code == 2 and "no file in the folders" in err
 
 
+def test_stdin_is_not_read_in_a_thread(run, fake, files, tmp_path, monkeypatch):
+    import io
+    import sys
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"sound")))
+    assert run("localize", "-", *files("a.wav"), "--threads", "4").code == 0
+    assert fake.settings["threads"] == 4  # one after the other, each with all cores
+    (tmp_path / "list").write_text("-\n-\n")
+    assert "give '-' once" in run("localize", "--files-from", tmp_path / "list").err
+
+
 def test_stdin_is_a_recording_or_a_list_and_not_both(run, fake):
     code, _, err = run("localize", "-", "--files-from", "-")
     assert code == 2 and "give '-' once" in err

@@ -191,3 +191,8 @@ def test_blocks_end_soon_after_the_longest_recording():
             check(sound(second * RATE))
     assert 5 <= second < 20
     assert caught.value.reason == "limit_reached"
+
+
+def test_there_are_no_more_tracks_than_frames_could_show():
+    decoding()(pictures(rows=[(0, 3)]))
+    refuse(decoding(), pictures(rows=[(0, 100)]))  # 25 frames show at most 4 tracks each

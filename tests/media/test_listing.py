@@ -101,6 +101,12 @@ def test_a_list_comes_after_the_paths_and_its_folders_are_walked(tmp_path):
     assert [item.extra for item in inputs] == [None, {"team": "red"}, {"team": "red"}]
 
 
+def test_a_folder_with_an_id_of_its_own_gives_it_to_its_files(tmp_path):
+    make(tmp_path, "calls/1.wav", "calls/a/2.wav")
+    name = write(tmp_path, f"path,id\n{tmp_path}/calls,4711\n".encode())
+    assert ids(list_inputs([], files_from=name, recursive=True)) == ["4711/1.wav", "4711/a/2.wav"]
+
+
 def test_a_list_may_come_from_stdin(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a.wav\nb.wav\n")))
     assert ids(read_list("-")) == ["a.wav", "b.wav"]

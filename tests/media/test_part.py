@@ -78,12 +78,6 @@ def test_pictures_of_a_part_are_those_of_the_whole(make, name, frames):
     assert abs(sound.shape[1] - expected) <= 16  # timestamps of a millisecond
 
 
-def test_the_part_is_not_decoded_from_the_start(make):
-    path = make.clip(times=[Fraction(i, 25) for i in range(2000)], samples=make.tone(80.0))
-    whole, part = (decode(path, frames)[3].decode_timing_s for frames in ((0, None), (1900, 1950)))
-    assert part < whole
-
-
 def test_faces_of_a_part_are_found_where_they_are(shared_media):
     path = shared_media / "genuine" / "hdtf-aoc.mp4"
 

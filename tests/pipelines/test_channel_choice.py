@@ -53,6 +53,13 @@ def test_a_channel_that_is_not_there_is_said(localize_made, call):
 def test_roles_name_channels(localize_made, call):
     prediction = localize_made(call, roles={1: "customer", 7: "nobody"})
     assert [c.role for c in prediction.channels] == ["ch0", "customer"]
+    assert prediction.message == "there is no channel 7 ('nobody')"
+    assert localize_made(call, roles={0: "agent", 1: "customer"}).message is None
+
+
+def test_a_chosen_channel_beside_a_picture_without_sound_is_said(localize_made, make_media):
+    prediction = localize_made(make_media(mouth=np.full(300, 90.0)), channels=1)
+    assert prediction.status is Status.ANALYSED and prediction.message == "there is no channel 1"
 
 
 def test_each_channel_is_compared_with_the_picture_on_request(localize_made, call, network):

@@ -32,17 +32,31 @@ def test_events_and_speech_are_told_in_the_time_of_the_recording():
 
 
 def test_plain_events_explain_their_frames_and_a_little_more():
-    for code in ("hold_tone", "dtmf", "ring_back", "beep", "redaction", "packet_loss"):
+    for code in ("hold_tone", "dtmf", "ring_back", "beep", "redaction"):
         explained = explained_frames((event(code, 1.0, 2.0),), Timeline(), 100)
         assert np.flatnonzero(explained)[[0, -1]].tolist() == [23, 51]
+    explained = explained_frames((event("packet_loss", 1.0, 2.0),), Timeline(), 100)
+    assert np.flatnonzero(explained)[[0, -1]].tolist() == [25, 49]
     assert not explained_frames((event("comfort_noise", 1.0, 2.0),), Timeline(), 100).any()
     assert not explained_frames((), Timeline(), 100).any()
 
 
-def test_music_explains_only_what_is_not_spoken_over():
+@pytest.mark.parametrize("code", ["music", "hold_tone", "dtmf", "ring_back", "beep"])
+def test_signals_explain_only_where_nobody_speaks(code):
     speech = Timeline.from_pairs([(1.2, 1.6)])
-    explained = explained_frames((event("music", 1.0, 2.0),), speech, 100)
+    explained = explained_frames((event(code, 1.0, 2.0),), speech, 100)
     assert explained[25:30].all() and not explained[30:40].any() and explained[40:50].all()
+
+
+def test_a_muted_word_is_explained_although_speech_goes_on_around_it():
+    speech = Timeline.from_pairs([(0.0, 4.0)])
+    assert explained_frames((event("redaction", 1.0, 2.0),), speech, 100)[23:52].all()
+
+
+def test_lost_packets_do_not_hide_what_is_forged_between_them():
+    losses = tuple(event("packet_loss", t, t + 0.02) for t in np.arange(0.0, 4.0, 0.2))
+    explained = explained_frames(losses, Timeline(), 100)
+    assert explained_share(np.array([[1.0, 2.0]]), explained)[0] < 0.45
 
 
 @pytest.mark.parametrize(

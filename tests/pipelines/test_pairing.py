@@ -153,6 +153,27 @@ def test_each_channel_may_go_with_another_face(localize_made, make_media, make_n
         assert ((table.channel == channel) & (table.face == face)).sum() == 500
 
 
+def test_faces_keep_their_lanes_from_window_to_window(localize_made, make_media):
+    """The lower face is hidden where the second window begins: copies of a segment at the seam are one."""
+    first, second = np.full(1000, 40.0), np.full(1000, 60.0)
+    first[360:372] = np.nan
+    first[490:510] = second[485:515] = 250.0  # around the seam of the windows, at frame 500
+    prediction = localize_made(make_media(mouth=first, others={5: second}))
+    assert sorted((round(d.segment.start, 1), d.face) for d in prediction.detections) == [
+        (19.4, 5),
+        (19.6, 0),
+    ]
+
+
+def test_at_most_so_many_segments_are_listed_of_a_mix_and_its_faces(localize_made, make_media, make_noise):
+    from avloc.decoding.select import Selection
+
+    media = make_media(make_noise(20.0, (12.0, 13.0)), np.full(500, 40.0), others={1: np.full(500, 60.0)})
+    media.others[1][100:150] = media.others[1][300:350] = 250.0
+    assert len(localize_made(media).detections) > 2
+    assert len(localize_made(media, selection=Selection(max_segments=2)).detections) == 2
+
+
 def test_two_faces_without_sound_have_their_own_segments(localize_made, make_media):
     first, second = np.full(500, 40.0), np.full(500, 60.0)
     first[100:150] = second[300:350] = 250.0

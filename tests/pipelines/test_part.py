@@ -57,7 +57,11 @@ def test_a_small_part_without_a_find_is_inconclusive(localize_made, media):
 @pytest.mark.parametrize(
     ("part", "reason", "words"),
     [
-        ({"start_s": 100.0}, Reason.NO_SAMPLES, "in 0.000 s of media from 100.000 s on"),
+        (
+            {"start_s": 100.0},
+            Reason.NO_SAMPLES,
+            "ends at 100.000 s and the part begins at 100.000 s; begin earlier",
+        ),
         ({"start_s": 99.7}, Reason.TOO_SHORT, "in 0.320 s of media from 99.680 s on"),
         ({"end_s": 0.3}, Reason.TOO_SHORT, "in 0.320 s of media"),
     ],

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from avloc.report.exports.labels import labels
 from avloc.structures import (
     Analysed,
@@ -7,6 +9,7 @@ from avloc.structures import (
     Reason,
     Recording,
     Segment,
+    Span,
     Status,
     Verdict,
 )
@@ -39,3 +42,17 @@ def test_a_recording_without_a_segment_never_reads_as_an_empty_track():
         RECORDING, Status.ANALYSED, Verdict.INCONCLUSIVE, reasons=(Reason.NO_SPEECH, Reason.MUSIC)
     )
     assert labels(unsure) == "0.000000\t0.000000\tinconclusive: no_speech music\n"
+
+
+def test_what_was_not_analysed_is_never_nothing_found():
+    spans = tuple(Span("analysed", Segment(a, b)) for a, b in ((10.0, 20.0), (20.2, 60.0)))
+    part = Prediction(
+        RECORDING, Status.ANALYSED, Verdict.NONE_FOUND, spans=spans, analysed=Analysed(duration_s=100.0)
+    )
+    assert labels(part).splitlines() == [
+        "10.000000\t60.000000\tnone found",
+        "0.000000\t10.000000\tnot analysed",
+        "60.000000\t100.000000\tnot analysed",
+    ]
+    found = replace(part, detections=(Detection(Segment(12.0, 13.0), 0.9, Modality.AUDIO),))
+    assert labels(found).splitlines()[1:] == labels(part).splitlines()[1:]
