@@ -1,4 +1,4 @@
-"""Boxes over time made smooth, and the mouth cut from a full-size frame. NumPy and OpenCV only."""
+"""Boxes over time made smooth; the mouth and the face cut from a full-size frame. NumPy and OpenCV only."""
 
 import math
 
@@ -8,6 +8,9 @@ import numpy as np
 MOUTH_CROP_PX = 96
 MOUTH_DOWN = 0.775  # centre of the mouth below the upper edge of a Haar face box, in box heights
 MOUTH_SIDE = 0.65  # side of the square around it, in box widths: the mouth of a talking face is 45-55 px wide
+FACE_CROP_PX = 112
+FACE_SIDE = 1.4  # in box widths: the box and a border of a fifth of it on every side, with chin and hairline
+FACE_UP = MOUTH_DOWN - 0.5  # centre of the face above that of the mouth, in box widths: the middle of the box
 SMOOTHING_HALF_WIDTH = 6
 
 
@@ -56,13 +59,76 @@ def mouth_crop(frame_gray: np.ndarray, box: np.ndarray) -> np.ndarray:
     ValueError
         If the box is not finite or has no width.
     """
+    return _cut_square(frame_gray, *mouth_square(box), MOUTH_CROP_PX)
+
+
+def face_crop(frame_gray: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Square around the whole face with its border, 1.4 box widths wide, resampled by area.
+
+    Parameters
+    ----------
+    frame_gray : uint8 (H, W)
+    box : float (4,) [px]
+        x, y, width, height of the face in this frame; beyond the frame its edge is repeated.
+
+    Returns
+    -------
+    uint8 (112, 112)
+
+    Raises
+    ------
+    ValueError
+        If the box is not finite or has no width.
+    """
+    return _cut_square(frame_gray, *face_square(box), FACE_CROP_PX)
+
+
+def mouth_square(box: np.ndarray) -> tuple[float, float, float]:
+    """Left, top and side in pixels of the frame of the square that the mouth crop shows."""
+    x, y, width, height = _checked(box)
+    side = MOUTH_SIDE * width
+    return x + (width - side) / 2, y + MOUTH_DOWN * height - side / 2, side
+
+
+def face_square(box: np.ndarray) -> tuple[float, float, float]:
+    """Left, top and side of the square that the face crop shows; in it the mouth square has a fixed place."""
+    x, y, width, height = _checked(box)
+    side = FACE_SIDE * width
+    return x + (width - side) / 2, y + MOUTH_DOWN * height - FACE_UP * width - side / 2, side
+
+
+def crop_to_frame(square: tuple[float, float, float], size_px: int) -> np.ndarray:
+    """Map (3, 3) from the pixels of a crop of a square to those of the frame, between centres of pixels."""
+    left, top, side = square
+    step = side / size_px
+    return np.array([[step, 0, left + 0.5 * step - 0.5], [0, step, top + 0.5 * step - 0.5], [0, 0, 1]])
+
+
+def crop_to_mouth(name: str) -> np.ndarray:
+    """Map (3, 3) from the pixels of the crop ``name`` to those of the mouth crop: the same for every face.
+
+    Examples
+    --------
+    >>> crop_to_mouth("mouth96_box")[0, 0], round(crop_to_mouth("face112")[0, 0], 3)
+    (1.0, 1.846)
+    """
+    if name == "mouth96_box":
+        return np.eye(3)
+    anywhere = np.array([0.0, 0.0, 1.0, 1.0])
+    of_mouth = crop_to_frame(mouth_square(anywhere), MOUTH_CROP_PX)
+    return np.linalg.inv(of_mouth) @ crop_to_frame(face_square(anywhere), FACE_CROP_PX)
+
+
+def _checked(box: np.ndarray) -> tuple[float, float, float, float]:
     x, y, width, height = (float(value) for value in box)
     if not (math.isfinite(x + y + width + height) and width > 0 and height > 0):
         raise ValueError(f"expected a finite face box with a size, got {[x, y, width, height]}")
-    side = MOUTH_SIDE * width
-    left, top = x + (width - side) / 2, y + MOUTH_DOWN * height - side / 2
-    oversampling = max(1, math.ceil(side / MOUTH_CROP_PX))
-    n = MOUTH_CROP_PX * oversampling
+    return x, y, width, height
+
+
+def _cut_square(frame_gray: np.ndarray, left: float, top: float, side: float, size_px: int) -> np.ndarray:
+    oversampling = max(1, math.ceil(side / size_px))
+    n = size_px * oversampling
     step = side / n  # source pixels between samples, at most one: every source pixel is seen
     # Pixel centres: sample i of the crop lies at left + (i + 0.5) * step - 0.5 in the frame.
     to_frame = np.array([[step, 0.0, left + 0.5 * step - 0.5], [0.0, step, top + 0.5 * step - 0.5]])
@@ -70,4 +136,4 @@ def mouth_crop(frame_gray: np.ndarray, box: np.ndarray) -> np.ndarray:
     sampled = cv2.warpAffine(frame_gray, to_frame, (n, n), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     if oversampling == 1:
         return sampled
-    return cv2.resize(sampled, (MOUTH_CROP_PX, MOUTH_CROP_PX), interpolation=cv2.INTER_AREA)
+    return cv2.resize(sampled, (size_px, size_px), interpolation=cv2.INTER_AREA)

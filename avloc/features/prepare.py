@@ -1,6 +1,7 @@
 """From the ``inputs`` that an encoder declares to tensors: the only dispatch to transforms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,8 +9,10 @@ from torch import Tensor
 from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, cut_pieces, log_mel, whisper_mel
 from avloc.features.quality import measure_bandwidth
 
-MOUTH_MEAN = 0.421  # of gray values in [0, 1]; as Auto-AVSR standardises its mouth crops
-MOUTH_STD = 0.165
+CROP_MEAN = 0.421  # of gray values in [0, 1]; as Auto-AVSR standardises its mouth crops
+CROP_STD = 0.165
+
+Crops = Mapping[str, Tensor]
 
 
 def prepare(
@@ -17,26 +20,27 @@ def prepare(
     *,
     waveform: Tensor | None = None,
     audio_mask: Tensor | None = None,
-    mouth: Tensor | None = None,
+    crops: Mapping[str, Tensor] | None = None,
 ) -> tuple[Tensor, ...]:
     """Compute what an encoder reads, in the order in which it names it.
 
     Parameters
     ----------
     inputs : tuple of str
-        Of ``"whisper_mel"``, ``"log_mel"`` and ``"mouth96_box"``.
+        Of ``"whisper_mel"``, ``"log_mel"``, ``"mouth96_box"`` and ``"face112"``.
     waveform : float32 (B, 640 * T) [-1, 1], optional
         At 16 kHz.
     audio_mask : bool (B, T), optional
         Frames that hold sound; all without it.
-    mouth : uint8 (B, T, 96, 96), optional
-        Gray mouth crops.
+    crops : mapping of str to uint8 (B, T, H, W), optional
+        Gray crops of the face by name: ``mouth96_box`` (96, 96), ``face112`` (112, 112).
 
     Returns
     -------
     tuple of Tensor
         ``"whisper_mel"``: float32 (B, P, 80, 640), clamped for each piece on its own. ``"log_mel"``: float32
-        (B, 2, 80, 4 T), the bandwidth measured for each row. ``"mouth96_box"``: float32 (B, T, 96, 96).
+        (B, 2, 80, 4 T), the bandwidth measured for each row. ``"mouth96_box"``: float32 (B, T, 96, 96), and
+        ``"face112"``: float32 (B, T, 112, 112), gray values standardised.
 
     Raises
     ------
@@ -46,29 +50,32 @@ def prepare(
     unknown = [name for name in inputs if name not in _TRANSFORMS]
     if unknown:
         raise ValueError(f"unknown input {unknown[0]!r}, expected one of {sorted(_TRANSFORMS)}")
-    return tuple(_TRANSFORMS[name](waveform, audio_mask, mouth) for name in inputs)
+    return tuple(_TRANSFORMS[name](waveform, audio_mask, crops or {}) for name in inputs)
 
 
-def _prepare_whisper_mel(waveform: Tensor | None, audio_mask: Tensor | None, mouth: Tensor | None) -> Tensor:
-    pieces = cut_pieces(_required(waveform, "whisper_mel", "waveform"))  # (B, P, 102400)
+def _prepare_whisper_mel(waveform: Tensor | None, audio_mask: Tensor | None, crops: Crops) -> Tensor:
+    pieces = cut_pieces(_required(waveform, "whisper_mel", "waveform=..."))  # (B, P, 102400)
     return whisper_mel(pieces.flatten(0, 1)).unflatten(0, pieces.shape[:2])
 
 
-def _prepare_log_mel(waveform: Tensor | None, audio_mask: Tensor | None, mouth: Tensor | None) -> Tensor:
-    waveform = _required(waveform, "log_mel", "waveform")
+def _prepare_log_mel(waveform: Tensor | None, audio_mask: Tensor | None, crops: Crops) -> Tensor:
+    waveform = _required(waveform, "log_mel", "waveform=...")
     return log_mel(waveform, bandwidth_hz=_bandwidths_hz(waveform, audio_mask), mask=audio_mask)
 
 
-def _prepare_mouth(waveform: Tensor | None, audio_mask: Tensor | None, mouth: Tensor | None) -> Tensor:
-    mouth = _required(mouth, "mouth96_box", "mouth")
-    if mouth.dtype != torch.uint8 or mouth.shape[-2:] != (96, 96):
-        raise ValueError(f"expected mouth uint8 (B, T, 96, 96), got {mouth.dtype} {tuple(mouth.shape)}")
-    return mouth.float().mul_(1.0 / (255.0 * MOUTH_STD)).sub_(MOUTH_MEAN / MOUTH_STD)
+def _prepare_crop(
+    waveform: Tensor | None, audio_mask: Tensor | None, crops: Crops, *, name: str, size_px: int
+) -> Tensor:
+    crop = _required(crops.get(name), name, f"crops={{{name!r}: ...}}")
+    if crop.dtype != torch.uint8 or crop.shape[-2:] != (size_px, size_px):
+        expected = f"expected {name} uint8 (B, T, {size_px}, {size_px})"
+        raise ValueError(f"{expected}, got {crop.dtype} {tuple(crop.shape)}")
+    return crop.float().mul_(1.0 / (255.0 * CROP_STD)).sub_(CROP_MEAN / CROP_STD)
 
 
 def _required(tensor: Tensor | None, name: str, argument: str) -> Tensor:
     if tensor is None:
-        raise ValueError(f"input {name!r} needs {argument}=..., got None")
+        raise ValueError(f"input {name!r} needs {argument}, got None")
     return tensor
 
 
@@ -83,8 +90,9 @@ def _bandwidths_hz(waveform: Tensor, audio_mask: Tensor | None) -> Tensor:
     return torch.tensor(found, dtype=torch.float32, device=waveform.device)
 
 
-_TRANSFORMS: dict[str, Callable[[Tensor | None, Tensor | None, Tensor | None], Tensor]] = {
+_TRANSFORMS: dict[str, Callable[[Tensor | None, Tensor | None, Crops], Tensor]] = {
     "whisper_mel": _prepare_whisper_mel,
     "log_mel": _prepare_log_mel,
-    "mouth96_box": _prepare_mouth,
+    "mouth96_box": partial(_prepare_crop, name="mouth96_box", size_px=96),
+    "face112": partial(_prepare_crop, name="face112", size_px=112),
 }

@@ -14,10 +14,9 @@ import numpy as np
 
 from avloc.media.checks import LARGEST, check_arrays, check_table, number, whole
 from avloc.media.clock import GRID_RATE, frame_to_sample
-from avloc.media.protocol import Message, ProtocolError
+from avloc.media.protocol import CROP_SHAPES, Message, ProtocolError
 from avloc.structures.landmarks import MAX_FACES
 
-CROP_SHAPE = (96, 96)
 SLACK_S = 10.0  # an estimated duration may be a little too short
 LARGEST_PIXEL = 1e6  # of a box
 
@@ -50,7 +49,7 @@ class BlockCheck:
 
     def __init__(self, asked: Mapping[str, Any]) -> None:
         self._limits: Mapping[str, float] = asked["limits"]
-        self._crops = {f"crop_{name}": ("|u1", ("m", *CROP_SHAPE)) for name in asked["crops"]}
+        self._crops = {f"crop_{name}": ("|u1", ("m", *CROP_SHAPES[name])) for name in asked["crops"]}
         self._rates: dict[str, int | Fraction] = {}  # units of a second, by kind of block
         if asked["audio"] is not None:
             self._rates["audio"] = asked["sample_rate"]

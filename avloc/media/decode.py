@@ -11,14 +11,14 @@ import numpy as np
 
 from avloc.errors import MissingStreamError, UnreadableMediaError
 from avloc.media.probe import check_file
-from avloc.media.protocol import Message, pack_path
+from avloc.media.protocol import CROP_SHAPES, Message, pack_path
 from avloc.media.supervisor import Limits, Supervisor, borrow_supervisor
 from avloc.structures import Reason, Recording
 from avloc.structures.landmarks import LandmarkTrack
 
 logger = logging.getLogger(__name__)
 
-CROPS = ("mouth96_box",)
+MOUTH = ("mouth96_box",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,9 @@ class FaceFrames:
         x, y, width, height in the source frame; NaN where the face is absent.
     present : np.ndarray [shape=(n,), bool]
         Whether the face was there.
-    crops : dict of np.ndarray [shape=(n, 96, 96), uint8]
-        Gray crops by name; zeros where the face is absent.
+    crops : dict of np.ndarray [uint8]
+        Gray crops by name, ``mouth96_box`` (n, 96, 96) and ``face112`` (n, 112, 112), those that were asked
+        for; zeros where the face is absent.
     """
 
     face: int
@@ -97,7 +98,7 @@ class Decoder:
     recording : Recording
         What ``open_recording`` gave.
     crops : tuple of str
-        Crops to cut from faces; an empty tuple leaves faces alone.
+        Crops to cut from faces, of ``mouth96_box`` and ``face112``; an empty tuple leaves faces alone.
     limits : Limits, optional
         Caps; the defaults without it.
     sample_rate : int [Hz, > 0]
@@ -131,16 +132,16 @@ class Decoder:
         self,
         recording: Recording,
         *,
-        crops: tuple[str, ...] = CROPS,
+        crops: tuple[str, ...] = MOUTH,
         limits: Limits | None = None,
         sample_rate: int = 16_000,
         frames: tuple[int, int | None] = (0, None),
         landmarks: LandmarkTrack | None = None,
     ) -> None:
-        unknown = set(crops) - set(CROPS)
+        unknown = set(crops) - set(CROP_SHAPES)
         if unknown or sample_rate <= 0:
             raise ValueError(
-                f"crops are of {CROPS} and the rate is positive, got {crops!r} and {sample_rate}"
+                f"crops are of {tuple(CROP_SHAPES)} and the rate is positive, got {crops!r} and {sample_rate}"
             )
         if landmarks is not None and recording.video is None:
             message = "landmarks were given, and there is no video stream; leave them out"

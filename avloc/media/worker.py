@@ -22,7 +22,7 @@ from avloc.media.clock import GRID_RATE, FrameClock, frame_to_sample
 from avloc.media.content import Content, inspect_content
 from avloc.media.interleave import interleave
 from avloc.media.picture import ColourTrack, PictureTrack
-from avloc.media.protocol import Message, encode_message, read_message, unpack_path
+from avloc.media.protocol import CROP_SHAPES, Message, encode_message, read_message, unpack_path
 from avloc.media.sandbox import enter_sandbox
 from avloc.media.skipping import Skipper
 from avloc.media.sound import SoundTrack
@@ -160,13 +160,13 @@ def _make_picture(clock: FrameClock, request: Message) -> PictureTrack | ColourT
     if not request.fields["crops"]:
         return PictureTrack(clock, _make_converter())
     # here, not above: recordings without a picture need not wait for OpenCV
-    from avloc.features.crops import mouth_crop
+    from avloc.features.crops import face_crop, mouth_crop
     from avloc.features.face import FaceTracker
     from avloc.features.sidecar import SidecarTracker
     from avloc.structures.landmarks import MAX_FACES, LandmarkTrack
 
-    known = {"mouth96_box": ((96, 96), mouth_crop)}
-    crops = {name: known[name] for name in request.fields["crops"]}
+    known = {"mouth96_box": mouth_crop, "face112": face_crop}
+    crops = {name: (CROP_SHAPES[name], known[name]) for name in request.fields["crops"]}
     make_tracker = partial(FaceTracker, max_faces=MAX_FACES)
     if request.arrays:
         make_tracker = partial(SidecarTracker, landmarks=LandmarkTrack(**request.arrays))

@@ -13,7 +13,9 @@ def noise(n_rows: int, n_frames: int) -> torch.Tensor:
 
 def test_inputs_come_in_the_order_in_which_they_are_named():
     waveform, mouth = noise(2, 280), torch.zeros(2, 280, 96, 96, dtype=torch.uint8)
-    mel, crops, pieces = prepare(("log_mel", "mouth96_box", "whisper_mel"), waveform=waveform, mouth=mouth)
+    mel, crops, pieces = prepare(
+        ("log_mel", "mouth96_box", "whisper_mel"), waveform=waveform, crops={"mouth96_box": mouth}
+    )
     assert (
         mel.shape == (2, 2, 80, 1120) and crops.shape == (2, 280, 96, 96) and pieces.shape == (2, 2, 80, 640)
     )
@@ -55,15 +57,15 @@ def test_bandwidth_is_measured_where_there_is_sound():
 def test_mouth_crops_are_standardised():
     mouth = torch.full((1, 2, 96, 96), 255, dtype=torch.uint8)
     mouth[0, 1] = 0
-    (crops,) = prepare(("mouth96_box",), mouth=mouth)
+    (crops,) = prepare(("mouth96_box",), crops={"mouth96_box": mouth})
     assert crops[0, 0, 0, 0].item() == pytest.approx((1 - 0.421) / 0.165, abs=1e-5)
     assert crops[0, 1, 0, 0].item() == pytest.approx(-0.421 / 0.165, abs=1e-5)
 
 
 def test_a_missing_or_unknown_input_is_refused_by_name():
-    with pytest.raises(ValueError, match="'mel'.*'log_mel', 'mouth96_box', 'whisper_mel'"):
+    with pytest.raises(ValueError, match="'mel'.*'face112', 'log_mel', 'mouth96_box', 'whisper_mel'"):
         prepare(("mel",), waveform=noise(1, 160))
     with pytest.raises(ValueError, match="'log_mel' needs waveform"):
         prepare(("log_mel",))
     with pytest.raises(ValueError, match="uint8"):
-        prepare(("mouth96_box",), mouth=torch.zeros(1, 2, 96, 96))
+        prepare(("mouth96_box",), crops={"mouth96_box": torch.zeros(1, 2, 96, 96)})
