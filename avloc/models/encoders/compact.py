@@ -22,32 +22,21 @@ class _Separable(nn.Module):
         return functional.gelu(self.out_norm(self.pointwise(functional.gelu(self.norm(self.depthwise(x))))))
 
 
-@ENCODERS.register_module()
-class CompactVisualEncoder(nn.Module):
-    """Mouth crops to an embedding: five frames at once, separable convolutions, then time.
+class _Trunk(nn.Module):
+    """Crops, five frames at once, to a vector a frame.
 
     Parameters
     ----------
-    width : int
-        Channels of the first convolution; the deeper ones have 2, 4 and 6 times as many.
-    out_channels : int
-        Channels of the embedding, all of which are compared with the sound.
-    n_blocks : int
-        Convolution blocks over time.
-
-    Attributes
-    ----------
-    inputs : tuple of str
-        ``("mouth96_box",)``: (B, T, 96, 96), normalised.
+    width, out_channels : int
+        Channels of the first convolution and of the vector.
+    grid : int
+        Places to a side that are left of a crop before the projection: 3 of 96 px, 4 of 112 px.
     """
 
-    inputs = ("mouth96_box",)
-    frame_rate = Fraction(25)
     reach = 2  # frames to each side that the first convolution sees
 
-    def __init__(self, *, width: int = 32, out_channels: int = 128, n_blocks: int = 3) -> None:
+    def __init__(self, width: int, out_channels: int, grid: int) -> None:
         super().__init__()
-        self.out_channels = self.sync_channels = out_channels
         # Five neighbouring frames as channels are the same sum as a 3-D convolution, and several times
         # faster on a CPU.
         self.first = nn.Conv2d(2 * self.reach + 1, width, 5, stride=2, padding=2, bias=False)
@@ -55,30 +44,90 @@ class CompactVisualEncoder(nn.Module):
         self.deeper = nn.ModuleList(
             _Separable(inside * width, outside * width) for inside, outside in ((1, 2), (2, 4), (4, 6))
         )
-        # The place inside the crop matters (lips against chin), so the 3 x 3 grid is kept until the
-        # projection.
-        self.project = nn.Linear(6 * width * 9, out_channels)
+        # The place inside the crop matters (lips against chin), so the grid is kept until the projection.
+        self.project = nn.Linear(6 * width * grid**2, out_channels)
         self.dropout = nn.Dropout(0.2)
-        self.blocks = nn.ModuleList(ConvBlock(out_channels, kernel=5) for _ in range(n_blocks))
 
-    def forward(self, inputs: tuple[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the embedding (B, C, T) and its mask (B, T) of mouth crops (B, T, 96, 96)."""
-        (mouth,) = inputs
-        n_rows, n_frames = mouth.shape[:2]
-        mouth = mouth * mask[:, :, None, None].to(mouth.dtype)
-        padded = functional.pad(mouth, (0, 0, 0, 0, self.reach, self.reach))
+    def embed(self, crops: Tensor, mask: Tensor) -> Tensor:
+        """Give (n, C) of the n real frames of crops (B, T, H, W)."""
+        n_frames = crops.shape[1]
+        crops = crops * mask[:, :, None, None].to(crops.dtype)
+        padded = functional.pad(crops, (0, 0, 0, 0, self.reach, self.reach))
         stacked = torch.stack([padded[:, k : k + n_frames] for k in range(2 * self.reach + 1)], dim=2)
-        real = mask.flatten()
-        # Only frames with a face are convolved: (n, C, 48, 48), n of the B T frames.
-        crops = stacked.flatten(0, 1)[real].contiguous(memory_format=torch.channels_last)  # a quarter faster
-        x = functional.gelu(self.first_norm(self.first(crops)))
-        x = functional.max_pool2d(x, 2)  # 24 x 24
+        # Only frames with a face are convolved: (n, C, H / 2, W / 2), n of the B T frames.
+        real = stacked.flatten(0, 1)[mask.flatten()]
+        real = real.contiguous(memory_format=torch.channels_last)  # a quarter faster
+        x = functional.gelu(self.first_norm(self.first(real)))
+        x = functional.max_pool2d(x, 2)
         for layer in self.deeper:
             x = layer(x)
-        embedded = self.dropout(self.project(x.flatten(1)))
-        x = embedded.new_zeros(n_rows * n_frames, self.out_channels)
-        x[real] = embedded
-        x = x.unflatten(0, (n_rows, n_frames)).transpose(1, 2)  # (B, C, T), zero where there is no face
-        for block in self.blocks:
-            x = block(x, mask)
-        return x, mask
+        return self.dropout(self.project(x.flatten(1)))
+
+
+@ENCODERS.register_module()
+class CompactVisualEncoder(_Trunk):
+    """Crops to an embedding: five frames at once, separable convolutions, then time.
+
+    The lips have channels of their own, which alone are compared with the sound. Where the face is read too,
+    what both show together follows in further channels. The trunk of the mouth is the encoder's own: weights
+    of an encoder without a face fit one with a face.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first convolution; the deeper ones have 2, 4 and 6 times as many.
+    out_channels : int
+        Channels of the embedding, those of the face included.
+    n_blocks : int
+        Convolution blocks over time.
+    face_channels : int [0 <= face_channels < out_channels]
+        Channels that read the whole face beside the mouth; 0: it is not read.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        ``("mouth96_box",)`` or ``("mouth96_box", "face112")``: (B, T, 96, 96) and (B, T, 112, 112),
+        normalised.
+
+    Raises
+    ------
+    ValueError
+        If the face leaves no channel for the mouth.
+    """
+
+    inputs: tuple[str, ...] = ("mouth96_box",)
+    frame_rate = Fraction(25)
+
+    def __init__(
+        self, *, width: int = 32, out_channels: int = 128, n_blocks: int = 3, face_channels: int = 0
+    ) -> None:
+        if not 0 <= face_channels < out_channels:
+            raise ValueError(f"face_channels must be 0 to {out_channels - 1}, got {face_channels}")
+        super().__init__(width, out_channels - face_channels, grid=3)
+        self.out_channels, self.sync_channels = out_channels, out_channels - face_channels
+        self.blocks = nn.ModuleList(ConvBlock(self.sync_channels, kernel=5) for _ in range(n_blocks))
+        self.face = None
+        if face_channels:
+            self.inputs = ("mouth96_box", "face112")
+            self.face = _Trunk(width, self.sync_channels, grid=4)
+            self.join = nn.Linear(2 * self.sync_channels, face_channels)
+            self.joined_blocks = nn.ModuleList(ConvBlock(face_channels, kernel=5) for _ in range(n_blocks))
+
+    def forward(self, inputs: tuple[Tensor, ...], mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the embedding (B, C, T) and its mask (B, T) of crops (B, T, H, W)."""
+        mouth = self.embed(inputs[0], mask)
+        embedding = _over_time(mouth, mask, self.blocks)
+        if self.face is not None:
+            both = self.join(torch.cat((mouth, self.face.embed(inputs[1], mask)), dim=1))
+            embedding = torch.cat((embedding, _over_time(both, mask, self.joined_blocks)), dim=1)
+        return embedding, mask
+
+
+def _over_time(frames: Tensor, mask: Tensor, blocks: nn.ModuleList) -> Tensor:
+    """Put the real frames (n, C) in their places, (B, C, T), zero where there is no face; then the blocks."""
+    x = frames.new_zeros(mask.numel(), frames.shape[1])
+    x[mask.flatten()] = frames
+    x = x.unflatten(0, mask.shape).transpose(1, 2)
+    for block in blocks:
+        x = block(x, mask)
+    return x
