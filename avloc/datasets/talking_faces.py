@@ -1,8 +1,8 @@
-"""TalkingFaces: genuine talking faces of one use as sound, mouth crops and presence on one clock."""
+"""TalkingFaces: genuine talking faces of one use as sound, crops and presence on one clock."""
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,21 +12,23 @@ from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.datasets.speech_statistics import SpeechStatistics, measure_speech
 from avloc.errors import AnnotationError, MediaError
 from avloc.features.audio import SAMPLES_PER_FRAME
+from avloc.media.decode import MOUTH, AudioBlock, Decoder, VideoBlock
+from avloc.media.protocol import CROP_SHAPES
 
 VERSION = "2"  # part of the cache's names: raise it when decoding or face tracking changes
 LEAST_PRESENT = 0.5
-CROP = "mouth96_box"
+STORED = {"mouth96_box": "mouth", "face112": "face"}  # names of the crops in the cache
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class FaceClip:
-    """One recording: ``samples`` (640 T,), ``mouth`` (T, 96, 96), ``present`` (T,), ``boxes`` (T, 4) px."""
+    """``samples`` (640 T,), ``crops`` (T, H, W) by name, ``present`` (T,), ``boxes`` (T, 4) px of a clip."""
 
     entry: Entry
     samples: np.ndarray
-    mouth: np.ndarray
+    crops: Mapping[str, np.ndarray]
     present: np.ndarray
     boxes: np.ndarray
 
@@ -45,10 +47,14 @@ class TalkingFaces:
         What is there.
     files : sequence of Path
         The cache file of each.
+    crops : tuple of str
+        Crops that a clip has.
     """
 
-    def __init__(self, entries: Sequence[Entry], files: Sequence[Path]) -> None:
-        self.entries, self.files = tuple(entries), tuple(files)
+    def __init__(
+        self, entries: Sequence[Entry], files: Sequence[Path], *, crops: tuple[str, ...] = MOUTH
+    ) -> None:
+        self.entries, self.files, self.crops = tuple(entries), tuple(files), crops
         self.n_frames = np.array([_read(f, "n_frames") for f in self.files], dtype=np.int64)
         rows = [SpeechStatistics(*(_read(f, f"sound_{k}") for k in range(6))) for f in self.files]
         self.statistics = SpeechStatistics.stack(rows)
@@ -68,6 +74,7 @@ class TalkingFaces:
         use: str | Sequence[str],
         cache: str | Path,
         weights_only: bool = True,
+        crops: tuple[str, ...] = MOUTH,
     ) -> "TalkingFaces":
         """Open the clips of ``use``; what the cache lacks is decoded and its face followed.
 
@@ -81,6 +88,8 @@ class TalkingFaces:
             Folder for one ``.npz`` a clip, named after the hash of its file.
         weights_only : bool
             Only entries whose licence allows shipped weights.
+        crops : tuple of str
+            Crops that are cut from the faces, of ``"mouth96_box"`` and ``"face112"``.
 
         Raises
         ------
@@ -99,15 +108,18 @@ class TalkingFaces:
         folder.mkdir(parents=True, exist_ok=True)
         kept, files = [], []
         for entry in chosen:
-            file = folder / f"{entry.sha256[:24]}-v{VERSION}.npz"
+            file = (
+                folder
+                / f"{entry.sha256[:24]}-v{VERSION}{'' if crops == MOUTH else '-' + '-'.join(crops)}.npz"
+            )
             if not file.exists():
-                _decode(entry, file)
+                _decode(entry, file, crops)
             if _read(file, "n_frames") > 0:
                 kept.append(entry)
                 files.append(file)
         if not kept:
             raise AnnotationError(f"no talking face with use={uses}, {weights_only=} in the manifests")
-        return cls(kept, files)
+        return cls(kept, files, crops=crops)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -117,7 +129,7 @@ class TalkingFaces:
             return FaceClip(
                 entry=self.entries[index],
                 samples=stored["samples"].astype(np.float32) / 32768,
-                mouth=stored["mouth"],
+                crops={name: stored[STORED[name]] for name in self.crops},
                 present=stored["present"],
                 boxes=stored["boxes"],
             )
@@ -133,30 +145,21 @@ def _read(file: Path, name: str) -> np.ndarray:
         return stored[name]
 
 
-def _decode(entry: Entry, file: Path) -> None:
+def _decode(entry: Entry, file: Path, crops: tuple[str, ...]) -> None:
     """Write the cache file of one clip; a clip without a usable face gets one with ``n_frames`` 0."""
-    from avloc.media.decode import AudioBlock, Decoder
     from avloc.media.probe import open_recording
 
     sound, pictures = [], []
     try:
-        with Decoder(open_recording(entry.path), crops=(CROP,)) as decoder:
+        with Decoder(open_recording(entry.path), crops=crops) as decoder:
             for block in decoder:
                 (sound if isinstance(block, AudioBlock) else pictures).append(block)
     except MediaError as error:
         logger.warning("left out: %s", error)
     samples = np.concatenate([b.samples for b in sound], axis=1) if sound else np.zeros((1, 0), np.float32)
     samples = np.nan_to_num(samples[np.argmax((samples**2).sum(axis=1))])
-    total = sum(len(b.source_index) for b in pictures)
-    mouth, boxes = np.zeros((total, 96, 96), np.uint8), np.full((total, 4), np.nan, np.float32)
-    present = np.zeros(total, dtype=bool)
-    for block in pictures:
-        place = slice(block.start_frame, block.start_frame + len(block.source_index))
-        # the largest comes last and stays where there are several
-        for face in sorted(block.faces, key=lambda face: np.nanmedian(face.boxes[:, 2:].prod(axis=1))):
-            mouth[place][face.present] = face.crops[CROP][face.present]
-            boxes[place][face.present] = face.boxes[face.present]
-            present[place] |= face.present
+    shown, present, boxes = join_faces(pictures, crops)
+    total = len(present)
     n_frames = min(total, len(samples) // SAMPLES_PER_FRAME)
     if n_frames < 25 or present[:n_frames].mean() < LEAST_PRESENT:
         n_frames = 0
@@ -169,9 +172,37 @@ def _decode(entry: Entry, file: Path) -> None:
         part,
         n_frames=n_frames,
         samples=cut,
-        mouth=mouth[:n_frames],
+        **{STORED[name]: crop[:n_frames] for name, crop in shown.items()},
         present=present[:n_frames],
         boxes=boxes[:n_frames],
         **{f"sound_{k}": row for k, row in enumerate(rows)},
     )
     part.replace(file)
+
+
+def join_faces(
+    blocks: Sequence[VideoBlock], crops: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Put the faces of all blocks of a clip into one picture, the largest where there are several.
+
+    Returns
+    -------
+    dict of np.ndarray [shape=(T, H, W), uint8]
+        Each of ``crops``; zeros without a face.
+    np.ndarray [shape=(T,), bool]
+        Whether a face is there.
+    np.ndarray [shape=(T, 4), float32, px]
+        Its box, NaN without one.
+    """
+    total = sum(len(block.source_index) for block in blocks)
+    shown = {name: np.zeros((total, *CROP_SHAPES[name]), np.uint8) for name in crops}
+    boxes, present = np.full((total, 4), np.nan, np.float32), np.zeros(total, dtype=bool)
+    for block in blocks:
+        place = slice(block.start_frame, block.start_frame + len(block.source_index))
+        # the largest comes last and stays where there are several
+        for face in sorted(block.faces, key=lambda face: np.nanmedian(face.boxes[:, 2:].prod(axis=1))):
+            for name, crop in shown.items():
+                crop[place][face.present] = face.crops[name][face.present]
+            boxes[place][face.present] = face.boxes[face.present]
+            present[place] |= face.present
+    return shown, present, boxes

@@ -1,5 +1,6 @@
 """One window through the network: from a view to proposals, frame curves and a score."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,13 +21,13 @@ class View:
     """One channel, or the mix, of one window with the picture that it is compared with.
 
     ``channel`` is None for the mix; ``waveform`` float32 (640 n,) or None; ``heard`` bool (n,) frames that
-    hold sound; ``mouth`` uint8 (n, 96, 96) or None; ``seen`` bool (n,) frames with a usable face.
+    hold sound; ``crops`` uint8 (n, H, W) by name, or None; ``seen`` bool (n,) frames with a usable face.
     """
 
     channel: int | None
     waveform: np.ndarray | None
     heard: np.ndarray
-    mouth: np.ndarray | None
+    crops: Mapping[str, np.ndarray] | None
     seen: np.ndarray
 
 
@@ -106,11 +107,12 @@ class WindowAnalyser:
             heard = view.heard
             audio_mask = self._mask(heard, n_total)
             audio = self._prepare_audio(window, view, audio_mask)
-        if view.mouth is not None and self._visual_inputs is not None:
+        if view.crops is not None and self._visual_inputs is not None:
             seen = view.seen
             visual_mask = self._mask(seen, n_total)
-            mouth = torch.from_numpy(fill_up(view.mouth, n_total))[None].to(self._device)  # (1, T, 96, 96)
-            visual = prepare(self._visual_inputs, mouth=mouth)
+            filled = {name: fill_up(crop, n_total)[None] for name, crop in view.crops.items()}  # (1, T, H, W)
+            crops = {name: torch.from_numpy(crop).to(self._device) for name, crop in filled.items()}
+            visual = prepare(self._visual_inputs, crops=crops)
         if audio is None and visual is None:
             return None
         outputs = self._network(audio=audio, audio_mask=audio_mask, visual=visual, visual_mask=visual_mask)

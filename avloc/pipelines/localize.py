@@ -14,7 +14,7 @@ from torch import nn
 from avloc import __version__, ops
 from avloc.decoding.select import Selection
 from avloc.errors import MediaError, MissingStreamError
-from avloc.media.decode import Decoder
+from avloc.media.decode import MOUTH, Decoder
 from avloc.media.landmarks import read_landmarks
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
@@ -143,7 +143,11 @@ class Localizer:
         findings: dict[Key, ChannelFindings] = {}
         start_s, end_s = self.settings.start_s, self.settings.end_s
         first, last = GRID.index(start_s or 0.0), None if end_s is None else GRID.index_after(end_s)
-        decoder = Decoder(recording, limits=self._limits, frames=(first, last), landmarks=landmarks)
+        # Without a branch for pictures faces are followed all the same: results tell of them.
+        crops = self._network.inputs.get("visual", MOUTH)
+        decoder = Decoder(
+            recording, crops=crops, limits=self._limits, frames=(first, last), landmarks=landmarks
+        )
         with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
             tracks = Tracks(recording, blocks, channels=self.settings.channels, first_frame=first)
             for cut in tracks:

@@ -1,6 +1,6 @@
 """What is measured along a recording, in memory that does not grow with its samples: channels and faces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,20 +146,20 @@ class FaceRows:
     """One face in consecutive frames.
 
     ``area`` float (n,) of its box in pixels, 0 where it is not shown; ``kept`` bool (n,) where it gets a
-    score; ``mouth`` uint8 (m, 96, 96) from row ``start`` on, as far as there are kept frames: with hundreds
-    of short tracks in a window, whole ones would not fit into memory.
+    score; ``crops`` uint8 (m, H, W) by name, from row ``start`` on as far as there are kept frames: with
+    hundreds of short tracks in a window, whole ones would not fit into memory.
     """
 
     face: int
     area: np.ndarray
     kept: np.ndarray
     start: int
-    mouth: np.ndarray
+    crops: Mapping[str, np.ndarray]
 
     def after(self, first: int) -> "FaceRows":
         """Give the frames from row ``first`` on."""
-        mouth = self.mouth[max(0, first - self.start) :]
-        return FaceRows(self.face, self.area[first:], self.kept[first:], max(0, self.start - first), mouth)
+        crops = {name: crop[max(0, first - self.start) :] for name, crop in self.crops.items()}
+        return FaceRows(self.face, self.area[first:], self.kept[first:], max(0, self.start - first), crops)
 
 
 class FaceMeasures:
@@ -254,10 +254,10 @@ class FaceMeasures:
 
 
 def _moves(row: FaceRows) -> np.ndarray:
-    """Whether the mouth is another than one frame earlier, bool (n - 1,); False where it is not kept."""
+    """Whether any crop is another than one frame earlier, bool (n - 1,); False where it is not kept."""
     moves = np.zeros(max(0, len(row.kept) - 1), dtype=bool)
-    if len(row.mouth) > 1:
-        small = row.mouth[:, ::4, ::4].astype(np.int16)
-        change = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2))
-        moves[row.start : row.start + len(change)] = change >= STATIC_FACE
+    for crop in row.crops.values():
+        if len(crop) > 1:
+            change = np.abs(np.diff(crop[:, ::4, ::4].astype(np.int16), axis=0)).mean(axis=(1, 2))
+            moves[row.start : row.start + len(change)] |= change >= STATIC_FACE
     return moves

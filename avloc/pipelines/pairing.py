@@ -93,7 +93,7 @@ class Pairer:
             channel,
             waveform,
             nothing if waveform is None else cut.heard,
-            None if picture is None else picture.mouth,
+            None if picture is None else picture.crops,
             nothing if picture is None else picture.seen,
         )
         return self._analyser(cut.window, view)

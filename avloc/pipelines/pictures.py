@@ -1,6 +1,6 @@
-"""The mouths of all faces along a recording, and those of one window as pictures."""
+"""The crops of all faces along a recording, and those of one window as pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,15 @@ from avloc.pipelines.measures import FaceMeasures, FaceRows
 from avloc.pipelines.stream_buffer import StreamBuffer
 from avloc.pipelines.windows import MIN_STREAM_FRAMES, Window
 
-CROP = "mouth96_box"
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Faces of a window of which no two show at once, as one picture.
 
-    ``mouth`` uint8 (n, 96, 96), zeros without a face; ``face`` int (n,) the id shown in each frame, or -1.
+    ``crops`` uint8 (n, H, W) by name, zeros without a face; ``face`` int (n,) the id of each frame, or -1.
     """
 
-    mouth: np.ndarray
+    crops: Mapping[str, np.ndarray]
     face: np.ndarray
 
     @property
@@ -30,7 +28,7 @@ class Picture:
 
 
 class Pictures:
-    """Holds the mouth crops of every face as long as a later window needs them.
+    """Holds the crops of every face as long as a later window needs them.
 
     Parameters
     ----------
@@ -40,21 +38,22 @@ class Pictures:
 
     def __init__(self, measures: FaceMeasures) -> None:
         self._measures = measures
-        self._mouths: dict[int, StreamBuffer] = {}
+        self._crops: dict[int, dict[str, StreamBuffer]] = {}
         self._areas: dict[int, StreamBuffer] = {}
 
     @property
     def n_held(self) -> int:
         """Frames in memory, of the face with most."""
-        return max((mouth.n_held for mouth in self._mouths.values()), default=0)
+        return max((area.n_held for area in self._areas.values()), default=0)
 
     def push(self, block: VideoBlock) -> None:
         """Take the faces of a block."""
         self._measures.push_block(block)
         for faces in block.faces:
-            mouth = self._mouths.setdefault(faces.face, StreamBuffer())
+            buffers = self._crops.setdefault(faces.face, {name: StreamBuffer() for name in faces.crops})
             area = self._areas.setdefault(faces.face, StreamBuffer())
-            mouth.append(block.start_frame, faces.crops[CROP])
+            for name, crop in faces.crops.items():
+                buffers[name].append(block.start_frame, crop)
             size = faces.boxes[:, 2] * faces.boxes[:, 3]
             area.append(block.start_frame, np.where(faces.present, size, 0.0).astype(np.float32))
 
@@ -73,25 +72,27 @@ class Pictures:
         tuple of Picture
             As few as can be: faces that show one after the other share one.
         """
-        rows = [self._rows(face, window, ended=ended) for face in sorted(self._mouths)]
+        rows = [self._rows(face, window, ended=ended) for face in sorted(self._areas)]
         n_known = window.new_start - window.start
         self._measures.push_new(window.new_start, [row.after(n_known) for row in rows])
         return merge_rows(row for row in rows if row.kept.any())
 
     def drop_before(self, frame: int) -> None:
         """Forget what ends before a frame of the grid."""
-        for face in [face for face, mouth in self._mouths.items() if mouth.end <= frame]:
-            del self._mouths[face], self._areas[face]
-        for buffer in (*self._mouths.values(), *self._areas.values()):
-            buffer.drop_before(frame)
+        for face in [face for face, area in self._areas.items() if area.end <= frame]:
+            del self._crops[face], self._areas[face]
+        for face, area in self._areas.items():
+            for buffer in (area, *self._crops[face].values()):
+                buffer.drop_before(frame)
 
     def _rows(self, face: int, window: Window, *, ended: bool) -> FaceRows:
         area = self._areas[face].take(window.start, window.end)
         kept = self._measures.usable(face, area, ended=ended)
         rows = np.flatnonzero(kept)
         first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-        mouth = self._mouths[face].take(window.start + first, window.start + last)
-        return FaceRows(face, area, kept, first, mouth)
+        span = (window.start + first, window.start + last)
+        crops = {name: crop.take(*span) for name, crop in self._crops[face].items()}
+        return FaceRows(face, area, kept, first, crops)
 
 
 def select_faces(
@@ -108,11 +109,11 @@ def select_faces(
     face : int (n,), optional
         Which face of each frame; without it whichever shows.
     """
-    mouth, shown = np.zeros_like(pictures[0].mouth), np.full(len(frames), -1, np.int64)
+    together = _nobody(pictures[0].crops, len(frames))
     for picture in pictures:
         rows = frames & picture.seen & (True if face is None else picture.face == face)
-        mouth[rows], shown[rows] = picture.mouth[rows], picture.face[rows]
-    return Picture(mouth, shown) if (shown >= 0).sum() >= MIN_STREAM_FRAMES else None
+        _show(together, rows, picture.crops, rows, picture.face[rows])
+    return together if together.seen.sum() >= MIN_STREAM_FRAMES else None
 
 
 def merge_rows(rows: Iterable[FaceRows]) -> tuple[Picture, ...]:
@@ -124,11 +125,27 @@ def merge_rows(rows: Iterable[FaceRows]) -> tuple[Picture, ...]:
     for row in sorted(rows, key=lambda row: (int(np.argmax(row.kept)), row.face)):
         free = next((picture for picture in pictures if not (picture.seen & row.kept).any()), None)
         if free is None:
-            n_frames = len(row.kept)
-            free = Picture(
-                np.zeros((n_frames, *row.mouth.shape[1:]), np.uint8), np.full(n_frames, -1, np.int64)
-            )
+            free = _nobody(row.crops, len(row.kept))
             pictures.append(free)
-        free.mouth[row.kept] = row.mouth[np.flatnonzero(row.kept) - row.start]
-        free.face[row.kept] = row.face
+        rows = np.flatnonzero(row.kept)
+        _show(free, rows, row.crops, rows - row.start, row.face)
     return tuple(picture for picture in pictures if picture.seen.sum() >= MIN_STREAM_FRAMES)
+
+
+def _nobody(like: Mapping[str, np.ndarray], n_frames: int) -> Picture:
+    """Give a picture with crops as ``like`` that shows no face yet."""
+    crops = {name: np.zeros((n_frames, *crop.shape[1:]), np.uint8) for name, crop in like.items()}
+    return Picture(crops, np.full(n_frames, -1, np.int64))
+
+
+def _show(
+    picture: Picture,
+    frames: np.ndarray,
+    crops: Mapping[str, np.ndarray],
+    rows: np.ndarray,
+    face: np.ndarray | int,
+) -> None:
+    """Put ``rows`` of crops and the ids of their faces into ``frames`` of a picture."""
+    for name, crop in crops.items():
+        picture.crops[name][frames] = crop[rows]
+    picture.face[frames] = face

@@ -276,12 +276,12 @@ def _finish(
                 {"edit": COVER, "frames": [*covered]},
             ]
     source = None if change is None else shot.clip if change.source == picture.clip else faces[change.source]
-    mouth, present = show_crops(picture, shot.clip, source)
+    crops, present = show_crops(picture, shot.clip, source)
     return replace(
         item,
         visual=Timeline.from_pairs(visual),
         attributes=attributes,
-        mouth=mouth,
+        crops=crops,
         present=present,
         picture=picture,
     )

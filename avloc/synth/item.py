@@ -24,8 +24,8 @@ class Item:
         How it was forged, or ``"genuine"``.
     attributes : mapping
         Ids and identities of the sources, the drawn parameters of each segment. JSON values only.
-    mouth : np.ndarray [shape=(T, 96, 96), uint8] or None
-        Mouth crops on the 25 Hz grid.
+    crops : mapping of str to np.ndarray [shape=(T, H, W), uint8]
+        Crops of the face by name, on the 25 Hz grid; empty without a picture.
     present : np.ndarray [shape=(T,), bool] or None
         Whether a face was there.
     picture : Picture or None
@@ -38,7 +38,7 @@ class Item:
     visual: Timeline
     family: str
     attributes: Mapping = field(default_factory=dict)
-    mouth: np.ndarray | None = None
+    crops: Mapping[str, np.ndarray] = field(default_factory=dict)
     present: np.ndarray | None = None
     picture: Picture | None = None
 
@@ -47,4 +47,4 @@ class Item:
         """Length in seconds, of the sound where there is sound."""
         if self.waveform is not None:
             return self.waveform.shape[1] / self.sample_rate
-        return len(self.mouth) / float(RATE) if self.mouth is not None else 0.0
+        return len(self.present) / float(RATE) if self.present is not None else 0.0

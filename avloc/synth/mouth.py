@@ -1,28 +1,53 @@
 """The mouth of another time of the same face, blended in: on crops and on whole frames alike."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from avloc.features.crops import MOUTH_DOWN, MOUTH_SIDE
+from avloc.features.crops import MOUTH_CROP_PX, crop_to_frame, crop_to_mouth, mouth_square
 
-CROP_PX = 96
+
+@dataclass(frozen=True, slots=True)
+class MouthMask:
+    """Soft ellipse over the mouth, in pixels of the mouth crop; it may reach beyond the crop.
+
+    ``centre`` and ``radii`` are (x, y); ``softness`` is half the width of the rim, in radii.
+    """
+
+    centre: tuple[float, float]
+    radii: tuple[float, float]
+    softness: float
+
+    def weights(self, to_mouth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Weight in [0, 1] of the new mouth, (H, W), in the pixels that ``to_mouth`` (3, 3) places."""
+        rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
+        x, y = columns * to_mouth[0, 0] + to_mouth[0, 2], rows * to_mouth[1, 1] + to_mouth[1, 2]
+        reach = np.sqrt(
+            ((x - self.centre[0]) / self.radii[0]) ** 2 + ((y - self.centre[1]) / self.radii[1]) ** 2
+        )
+        return np.clip((1 + self.softness - reach) / (2 * self.softness), 0, 1).astype(np.float32)
+
+    def corners(self) -> np.ndarray:
+        """Upper left and lower right corner of what it covers, as columns of homogeneous points (3, 2)."""
+        reach = np.multiply(self.radii, 1 + self.softness)
+        return np.stack([np.append(self.centre - reach, 1.0), np.append(self.centre + reach, 1.0)], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class MouthEdit:
     """Frames ``[first, last)`` of an item get the mouth of ``source_frames`` of a clip.
 
-    ``source_frames`` (last - first,) index the clip that the mouth is from; ``mask`` (96, 96) in [0, 1] is
-    the weight of the new mouth; ``blur_px`` softens it as generators do (0: not at all); ``gate``
+    ``source_frames`` (last - first,) index the clip that the mouth is from; ``mask`` is
+    where; ``blur_px`` softens it as generators do, in pixels of the mouth crop (0: not at all); ``gate``
     (last - first,) in [0, 1] is the weight of each frame, None for all of it.
     """
 
     first: int
     last: int
     source_frames: np.ndarray
-    mask: np.ndarray
+    mask: MouthMask
     blur_px: float
     gate: np.ndarray | None = None
 
@@ -31,14 +56,11 @@ class MouthEdit:
         return 1.0 if self.gate is None else float(self.gate[k])
 
 
-def draw_mask(rng: np.random.Generator) -> np.ndarray:
-    """Soft ellipse over the mouth (96, 96), of random size, place and softness."""
-    rows, columns = np.mgrid[:CROP_PX, :CROP_PX].astype(np.float32)
+def draw_mask(rng: np.random.Generator) -> MouthMask:
+    """Draw an ellipse of random size, place and softness."""
     centre = rng.uniform([44, 44], [52, 54])
     radii = rng.uniform([26, 18], [42, 34])
-    reach = np.sqrt(((columns - centre[0]) / radii[0]) ** 2 + ((rows - centre[1]) / radii[1]) ** 2)
-    softness = rng.uniform(0.08, 0.35)
-    return np.clip((1 + softness - reach) / (2 * softness), 0, 1).astype(np.float32)
+    return MouthMask(tuple(centre.tolist()), tuple(radii.tolist()), float(rng.uniform(0.08, 0.35)))
 
 
 def draw_source_frames(
@@ -64,13 +86,22 @@ def draw_source_frames(
     return None
 
 
-def blend_crops(mouth: np.ndarray, source: np.ndarray, edit: MouthEdit) -> np.ndarray:
-    """Apply ``edit`` to the crops (T, 96, 96) uint8 of an item with those of the source clip; a new array."""
-    out = mouth.copy()
-    for k, frame in enumerate(range(edit.first, edit.last)):
-        new = source[edit.source_frames[k]]
-        out[frame] = _blend(mouth[frame], new, edit.mask, edit.blur_px, edit.strength(k))
-    return out
+def blend_crops(
+    crops: Mapping[str, np.ndarray], source: Mapping[str, np.ndarray], edit: MouthEdit
+) -> dict[str, np.ndarray]:
+    """Apply ``edit`` to crops of an item, uint8 (T, H, W) by name, with those of the source clip; new arrays.
+
+    In every crop it is the same edit at the place of the mouth, as crops of edited frames would show it.
+    """
+    edited = {name: crop.copy() for name, crop in crops.items()}
+    for name, out in edited.items():
+        to_mouth = crop_to_mouth(name)
+        mask = edit.mask.weights(to_mouth, out.shape[1:])
+        blur_px = edit.blur_px / to_mouth[0, 0]
+        for k, frame in enumerate(range(edit.first, edit.last)):
+            new = source[name][edit.source_frames[k]]
+            out[frame] = _blend(crops[name][frame], new, mask, blur_px, edit.strength(k))
+    return edited
 
 
 def blend_frames(
@@ -82,19 +113,31 @@ def blend_frames(
         other = int(edit.source_frames[k])
         if not (np.isfinite(boxes[frame]).all() and np.isfinite(source_boxes[other]).all()):
             continue
-        to_host, to_source = _crop_to_frame(boxes[frame]), _crop_to_frame(source_boxes[other])
-        between = to_host @ np.linalg.inv(to_source)  # source frame to host frame
-        size = (frames.shape[2], frames.shape[1])
-        moved = cv2.warpAffine(source[other], between[:2], size, borderMode=cv2.BORDER_REPLICATE)
-        mask = cv2.warpAffine(edit.mask, to_host[:2], size)
-        x, y, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
-        if width == 0 or height == 0:
-            continue
-        region = (slice(y, y + height), slice(x, x + width))
-        out[frame][region] = _blend(
-            frames[frame][region], moved[region], mask[region], edit.blur_px, edit.strength(k)
+        to_host, to_source = (
+            crop_to_frame(mouth_square(box), MOUTH_CROP_PX) for box in (boxes[frame], source_boxes[other])
         )
+        (x, right), (y, bottom) = _covered(to_host @ edit.mask.corners(), frames.shape[2], frames.shape[1])
+        if x >= right or y >= bottom:
+            continue
+        region = (slice(y, bottom), slice(x, right))
+        from_region = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+        to_mouth = np.linalg.inv(to_host) @ from_region
+        moving = np.linalg.inv(to_source @ to_mouth)  # source frame to region
+        size = (right - x, bottom - y)
+        moved = cv2.warpAffine(source[other], moving[:2], size, borderMode=cv2.BORDER_REPLICATE)
+        mask = edit.mask.weights(to_mouth, size[::-1])
+        blur_px = edit.blur_px / to_mouth[0, 0]
+        out[frame][region] = _blend(frames[frame][region], moved, mask, blur_px, edit.strength(k))
     return out
+
+
+def _covered(corners: np.ndarray, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Columns and rows [first, last) of a frame between two ``corners`` (3, 2), as far as they lie in it."""
+    first, last = np.floor(corners[:2, 0]), np.ceil(corners[:2, 1]) + 1
+    (x, y), (right, bottom) = (
+        np.clip(edge, 0, (width, height)).astype(int).tolist() for edge in (first, last)
+    )
+    return (x, right), (y, bottom)
 
 
 def _blend(
@@ -109,14 +152,3 @@ def _blend(
         new = new + (host[rim].astype(np.float32).mean(axis=0) - new[rim].mean(axis=0))
     weight = strength * (mask if host.ndim == 2 else mask[:, :, None])
     return np.clip(np.round(host * (1 - weight) + new * weight), 0, 255).astype(np.uint8)
-
-
-def _crop_to_frame(box: np.ndarray) -> np.ndarray:
-    """Map (3, 3) from pixels of the mouth crop to those of the frame, as ``mouth_crop`` cuts it."""
-    x, y, width, height = (float(v) for v in box)
-    side = MOUTH_SIDE * width
-    step = side / CROP_PX
-    left, top = x + (width - side) / 2, y + MOUTH_DOWN * height - side / 2
-    return np.array(
-        [[step, 0, left + 0.5 * step - 0.5], [0, step, top + 0.5 * step - 0.5], [0, 0, 1]], dtype=np.float64
-    )

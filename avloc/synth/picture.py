@@ -1,4 +1,4 @@
-"""Picture: which frames an item shows and what was done to them, on mouth crops and on whole frames alike."""
+"""Picture: which frames an item shows and what was done to them, on crops and on whole frames alike."""
 
 from dataclasses import dataclass
 
@@ -43,17 +43,19 @@ class Picture:
 
 def show_crops(
     picture: Picture, clip: FaceClip, source: FaceClip | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Make the mouth crops (T, 96, 96) uint8 of an item and whether a face is there (T,)."""
-    mouth = _dissolved(picture, clip.mouth)
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Make the crops (T, H, W) uint8 of an item by name and whether a face is there (T,)."""
+    crops = {name: _dissolved(picture, crop) for name, crop in clip.crops.items()}
     present = clip.present[picture.frames]
     if picture.mouth_edit is not None:
-        mouth = blend_crops(mouth, source.mouth, picture.mouth_edit)
+        crops = blend_crops(crops, source.crops, picture.mouth_edit)
     if picture.covered is not None:
-        first, last = picture.covered
-        mouth = np.concatenate([mouth[:first], np.zeros_like(mouth[first:last]), mouth[last:]])
-        present[first:last] = False
-    return mouth, present
+        hidden = slice(*picture.covered)
+        crops = {name: crop.copy() for name, crop in crops.items()}
+        for crop in crops.values():
+            crop[hidden] = 0
+        present[hidden] = False
+    return crops, present
 
 
 def show_frames(

@@ -109,14 +109,14 @@ class BatchSource(Dataset):
             for _ in items
         ]
         waves, rows, mismatch = [], [], torch.zeros(len(items), length)
-        mouths = torch.zeros(len(items), length, 96, 96, dtype=torch.uint8)
+        shown = []
         seen = torch.zeros(len(items), length, dtype=torch.bool)
         for row, (item, delay) in enumerate(zip(items, delays, strict=True)):
             waves.append(self.corrupt(rng, _delay(item.waveform[0], delay * SAMPLES_PER_FRAME)))
-            extent = len(item.mouth)
+            extent = len(item.present)
             rows.append(segments_in_frames(item.audio, item.visual, audio_delay=delay, n_frames=extent))
             n_frames = min(extent, length)
-            mouths[row, :n_frames] = torch.from_numpy(vary_crops(rng, item.mouth[:n_frames]))
+            shown.append(vary_crops(rng, {name: crop[:n_frames] for name, crop in item.crops.items()}))
             seen[row, :n_frames] = torch.from_numpy(item.present[:n_frames])
             if item.family in MISMATCHING_FAMILIES:
                 for span in (*item.audio.segments, *item.visual.segments):
@@ -130,7 +130,7 @@ class BatchSource(Dataset):
             rows,
             waveform=None if without_sound else waveform,
             audio_mask=None if without_sound else mask,
-            mouth=mouths,
+            crops=stack_crops(shown, length),
             visual_mask=seen,
             mismatch=mismatch,
             lag=torch.tensor(delays, dtype=torch.float32),
@@ -143,7 +143,7 @@ class BatchSource(Dataset):
         *,
         waveform: Tensor | None,
         audio_mask: Tensor | None,
-        mouth: Tensor | None = None,
+        crops: Mapping[str, Tensor] | None = None,
         visual_mask: Tensor | None = None,
         mismatch: Tensor | None = None,
         lag: Tensor | None = None,
@@ -153,8 +153,8 @@ class BatchSource(Dataset):
         audio = visual = None
         if waveform is not None:
             audio = prepare(self.inputs["audio"], waveform=waveform, audio_mask=audio_mask)
-        if mouth is not None:
-            visual = prepare(self.inputs["visual"], mouth=mouth)
+        if crops is not None:
+            visual = prepare(self.inputs["visual"], crops=crops)
         return TrainingBatch(
             audio=audio,
             audio_mask=audio_mask,
@@ -180,6 +180,18 @@ def stack_sound(waves: Sequence[np.ndarray], n_frames: int) -> tuple[Tensor, Ten
         stacked[row] = torch.from_numpy(np.ascontiguousarray(repeated, dtype=np.float32))
         mask[row, : min(n_frames, len(wave) // SAMPLES_PER_FRAME)] = True
     return stacked, mask
+
+
+def stack_crops(clips: Sequence[Mapping[str, np.ndarray]], n_frames: int) -> dict[str, Tensor]:
+    """Stack crops (T, H, W) of clips by name to uint8 (B, n_frames, H, W), zeros after their ends."""
+    stacked = {
+        name: torch.zeros(len(clips), n_frames, *crop.shape[1:], dtype=torch.uint8)
+        for name, crop in clips[0].items()
+    }
+    for row, clip in enumerate(clips):
+        for name, crop in clip.items():
+            stacked[name][row, : len(crop)] = torch.from_numpy(crop[:n_frames])
+    return stacked
 
 
 def _delay(wave: np.ndarray, n_samples: int) -> np.ndarray:

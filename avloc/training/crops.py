@@ -1,44 +1,83 @@
-"""Variation of mouth crops: what changes from one camera and face box to another, constant over a clip."""
+"""Variation of crops: what changes from one camera and face box to another, constant over a clip."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from avloc.features.crops import MOUTH_CROP_PX, crop_to_mouth
 
-def vary_crops(rng: np.random.Generator, crops: np.ndarray) -> np.ndarray:
-    """Move, scale, mirror, blur and re-expose a clip of crops, the same way in every frame.
+
+@dataclass(frozen=True, slots=True)
+class _Variation:
+    """How a clip is seen; lengths in pixels of the mouth crop.
+
+    ``move`` (2,) px, ``small`` pixels across the mouth of a face that is far away (0: near), ``table`` (256,)
+    uint8 of the exposure.
+    """
+
+    scale: float
+    angle: float
+    move: np.ndarray
+    mirrored: bool
+    table: np.ndarray
+    blur_px: float
+    small: int
+
+
+def vary_crops(rng: np.random.Generator, crops: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Move, scale, mirror, blur and re-expose a clip of crops, the same way in every frame and every crop.
 
     Parameters
     ----------
     rng : np.random.Generator
         Source of all choices.
-    crops : np.ndarray [shape=(T, 96, 96), uint8]
-        Gray mouth crops.
+    crops : mapping of str to np.ndarray [shape=(T, H, W), uint8]
+        Gray crops of one clip by name.
 
     Returns
     -------
-    np.ndarray [shape=(T, 96, 96), uint8]
-        A new array.
+    dict of str to np.ndarray [uint8]
+        New arrays of the same shapes.
     """
-    scale, angle = rng.uniform(0.85, 1.15), rng.uniform(-8, 8)
-    placement = cv2.getRotationMatrix2D((48, 48), angle, scale)
-    placement[:, 2] += rng.uniform(-6, 6, size=2)
+    variation = _draw(rng)
+    varied = {name: _apply(variation, name, crop) for name, crop in crops.items()}
     if rng.random() < 0.5:
-        placement[0] = np.array([0.0, 0.0, 95.0]) - placement[0]
+        spread = rng.uniform(1, 6)  # of the noise, in gray values
+        for name, crop in varied.items():
+            varied[name] = np.clip(crop + rng.normal(0, spread, size=crop.shape), 0, 255).astype(np.uint8)
+    return varied
+
+
+def _draw(rng: np.random.Generator) -> _Variation:
+    scale, angle = rng.uniform(0.85, 1.15), rng.uniform(-8, 8)
+    move, mirrored = rng.uniform(-6, 6, size=2), bool(rng.random() < 0.5)
     gain, offset, gamma = rng.uniform(0.7, 1.3), rng.uniform(-25, 25), np.exp(rng.uniform(-0.3, 0.3))
     table = np.clip(255 * (np.arange(256) / 255) ** gamma * gain + offset, 0, 255).astype(np.uint8)
-    blur = rng.uniform(0.4, 1.5) if rng.random() < 0.3 else 0.0
-    small = int(rng.integers(32, 80)) if rng.random() < 0.3 else 0  # a face that is far away
+    blur_px = rng.uniform(0.4, 1.5) if rng.random() < 0.3 else 0.0
+    small = int(rng.integers(32, 80)) if rng.random() < 0.3 else 0
+    return _Variation(scale, angle, move, mirrored, table, blur_px, small)
+
+
+def _apply(variation: _Variation, name: str, crops: np.ndarray) -> np.ndarray:
+    """Show crops (T, size, size) as the camera of ``variation`` would."""
+    size = crops.shape[-1]
+    coarseness = crop_to_mouth(name)[0, 0]  # pixels of the mouth crop a pixel
+    placement = cv2.getRotationMatrix2D((size / 2, size / 2), variation.angle, variation.scale)
+    placement[:, 2] += variation.move / coarseness
+    if variation.mirrored:
+        placement[0] = np.array([0.0, 0.0, size - 1.0]) - placement[0]
+    small = round(variation.small * size / MOUTH_CROP_PX * coarseness)
+    blur_px = variation.blur_px / coarseness
     varied = np.empty_like(crops)
     for k, crop in enumerate(crops):
         moved = cv2.warpAffine(
-            crop, placement, (96, 96), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            crop, placement, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
-        if small:
-            moved = cv2.resize(cv2.resize(moved, (small, small), interpolation=cv2.INTER_AREA), (96, 96))
-        if blur:
-            moved = cv2.GaussianBlur(moved, (0, 0), blur)
-        varied[k] = table[moved]
-    if rng.random() < 0.5:
-        noise = rng.normal(0, rng.uniform(1, 6), size=crops.shape)
-        varied = np.clip(varied + noise, 0, 255).astype(np.uint8)
+        if 0 < small < size:
+            moved = cv2.resize(cv2.resize(moved, (small, small), interpolation=cv2.INTER_AREA), (size, size))
+        if blur_px:
+            moved = cv2.GaussianBlur(moved, (0, 0), blur_px)
+        varied[k] = variation.table[moved]
     return varied

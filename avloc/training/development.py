@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.decoding.proposals import Proposals
 from avloc.decoding.select import Selection, select
+from avloc.media.decode import MOUTH
 from avloc.metrics.average_precision import average_precision
 from avloc.metrics.matching import match
 from avloc.metrics.recording import auc
@@ -41,7 +42,8 @@ class DevelopmentSet:
         There are as many batches as ``development_items`` windows of the shortest length need.
         """
         pool = SpeechPool.build(media, use="dev", cache=cache)
-        draw_picture = picture_items(settings, media, use="dev", cache=cache)
+        crops = inputs.get("visual", MOUTH)
+        draw_picture = picture_items(settings, media, use="dev", cache=cache, crops=crops)
         n_batches = -(-settings["development_items"] // settings["batch_size"])
         conditions = {}
         for name, telephone_share in (("wide", 0.0), ("telephone", 1.0), ("picture", 0.0)):

@@ -10,6 +10,7 @@ import torch
 from avloc.corruptions.audio import augment, telephone
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.datasets.talking_faces import TalkingFaces
+from avloc.media.decode import MOUTH
 from avloc.synth.compose import draw_item
 from avloc.synth.compose_picture import draw_picture_item
 from avloc.training.batches import BatchSource, DrawItem
@@ -34,11 +35,13 @@ def sound_items(settings: Mapping, pool: SpeechPool) -> DrawItem:
     return partial(draw_item, pool=pool, mixture=dict(settings["sound"]), **_shares(settings))
 
 
-def picture_items(settings: Mapping, media: tuple[str, ...], *, use: str, cache: Path) -> DrawItem | None:
-    """Give what draws items with a picture, or None where the configuration trains on sound alone."""
+def picture_items(
+    settings: Mapping, media: tuple[str, ...], *, use: str, cache: Path, crops: tuple[str, ...] = MOUTH
+) -> DrawItem | None:
+    """Give what draws items with ``crops``, or None where the configuration trains on sound alone."""
     if settings["picture_share"] == 0:
         return None
-    faces = TalkingFaces.build(media, use=use, cache=cache)
+    faces = TalkingFaces.build(media, use=use, cache=cache, crops=crops)
     pool = SpeechPool.build(media, use=use, cache=cache)
     mixture = dict(settings["picture"])
     return partial(draw_picture_item, faces=faces, pool=pool, mixture=mixture, **_shares(settings))
@@ -79,7 +82,9 @@ def build_source(
     pool = SpeechPool.build(media, use="train", cache=cache)
     return BatchSource(
         draw_sound=sound_items(settings, pool),
-        draw_picture=picture_items(settings, media, use="train", cache=cache),
+        draw_picture=picture_items(
+            settings, media, use="train", cache=cache, crops=inputs.get("visual", MOUTH)
+        ),
         corrupt=partial(corrupt, telephone_share=settings["telephone_share"], pool=pool),
         inputs=inputs,
         picture_share=settings["picture_share"],

@@ -22,8 +22,8 @@ def test_a_real_clip_has_a_face_and_sound_of_the_same_length(shared_corpus, tmp_
     faces = TalkingFaces.build([tmp_path / "manifest.json"], use="dev", cache=tmp_path)
     loaded = faces[0]
     assert len(faces) == 1 and loaded.n_frames == pytest.approx(clip["duration_s"] * 25, abs=3)
-    assert len(loaded.samples) == loaded.n_frames * 640 == len(loaded.mouth) * 640
-    assert loaded.present.mean() > 0.9 and loaded.mouth[loaded.present].std() > 5
+    assert len(loaded.samples) == loaded.n_frames * 640 == len(loaded.crops["mouth96_box"]) * 640
+    assert loaded.present.mean() > 0.9 and loaded.crops["mouth96_box"][loaded.present].std() > 5
     assert np.isfinite(loaded.boxes[loaded.present]).all() and np.abs(loaded.samples).max() > 0.01
     cached = next((tmp_path / "faces").glob("*.npz")).stat().st_mtime_ns
     TalkingFaces.build([tmp_path / "manifest.json"], use="dev", cache=tmp_path)

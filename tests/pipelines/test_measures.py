@@ -63,7 +63,7 @@ def test_gaps_of_a_few_frames_do_not_break_a_span_but_a_new_face_does():
     kept[40:46] = False  # not bridged
     first = np.arange(100) < 80
     rows = [
-        FaceRows(n, np.where(shown, 9e9, 0.0), kept & shown, 0, mouth)
+        FaceRows(n, np.where(shown, 9e9, 0.0), kept & shown, 0, {"mouth96_box": mouth})
         for n, shown in enumerate((first, ~first))
     ]
     faces.push_new(10, rows)
@@ -76,7 +76,8 @@ def test_frames_with_two_faces_count_once():
     still, moving = np.full((50, 96, 96), 80, np.uint8), np.zeros((50, 96, 96), np.uint8)
     moving[::2] = 90
     whole, half, large = np.ones(50, bool), np.arange(50) < 25, np.full(50, 1e5)
-    tiny = FaceRows(2, np.full(50, 9.0), ~whole, 0, moving[:0])
+    tiny = FaceRows(2, np.full(50, 9.0), ~whole, 0, {"mouth96_box": moving[:0]})
+    still, moving = {"mouth96_box": still}, {"mouth96_box": moving}
     faces.push_new(0, [FaceRows(0, large, whole, 0, still), FaceRows(1, large, half, 0, moving), tiny])
     assert (faces.usable_frames, faces.several_frames, faces.small_frames) == (50, 25, 0)
     assert faces.static_frames == 25  # where only the one that stands still is left
@@ -87,7 +88,7 @@ def test_frames_with_two_faces_count_once():
 def test_a_picture_that_stands_still_is_counted_as_static():
     faces = FaceMeasures(None)
     still = np.full((50, 96, 96), 80, np.uint8)
-    faces.push_new(0, [FaceRows(0, np.full(50, 9e9), np.ones(50, bool), 0, still)])
+    faces.push_new(0, [FaceRows(0, np.full(50, 9e9), np.ones(50, bool), 0, {"mouth96_box": still})])
     assert faces.static_frames == 49
 
 

@@ -13,7 +13,7 @@ def rows(face, first, last, gray=None):
     kept = np.zeros(N, bool)
     kept[first:last] = True
     mouth = np.full((last - first, 96, 96), gray or 10 + face, np.uint8)
-    return FaceRows(face, np.where(kept, 1e4, 0.0), kept, first, mouth)
+    return FaceRows(face, np.where(kept, 1e4, 0.0), kept, first, {"mouth96_box": mouth})
 
 
 def shown(picture):
@@ -23,8 +23,8 @@ def shown(picture):
 def test_faces_that_follow_each_other_share_a_picture():
     (picture,) = merge_rows([rows(7, 30, 60), rows(3, 0, 25)])
     assert shown(picture) == {3: [0, 24], 7: [30, 59]}
-    assert picture.seen.sum() == 55 and (picture.mouth[25:30] == 0).all()
-    assert (picture.mouth[:25] == 13).all() and (picture.mouth[30:] == 17).all()
+    assert picture.seen.sum() == 55 and (picture.crops["mouth96_box"][25:30] == 0).all()
+    assert (picture.crops["mouth96_box"][:25] == 13).all() and (picture.crops["mouth96_box"][30:] == 17).all()
 
 
 def test_faces_that_show_at_once_have_a_picture_each():
@@ -42,8 +42,10 @@ def test_chosen_frames_of_several_pictures_make_one():
     face = np.repeat([0, 1, -1], 20)
     together = select_faces(pictures, face >= 0, face)
     np.testing.assert_array_equal(together.face, face)
-    assert (together.mouth[:20] == 10).all() and (together.mouth[20:40] == 11).all()
-    assert (together.mouth[40:] == 0).all()
+    assert (together.crops["mouth96_box"][:20] == 10).all() and (
+        together.crops["mouth96_box"][20:40] == 11
+    ).all()
+    assert (together.crops["mouth96_box"][40:] == 0).all()
     assert select_faces(pictures, np.arange(N) < 11, face) is None
 
 
@@ -70,7 +72,7 @@ def test_windows_hold_every_face_that_lasts_and_is_large_enough():
     first, second = plan_windows(1000)
     found = pictures.take(first, ended=False)
     assert [shown(picture) for picture in found] == [{0: [0, 639]}, {1: [0, 499]}]
-    assert (found[1].mouth[:500] == 60).all()
+    assert (found[1].crops["mouth96_box"][:500] == 60).all()
     pictures.drop_before(360)
     assert pictures.n_held == 650  # whole blocks
     found = pictures.take(second, ended=True)

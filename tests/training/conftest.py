@@ -211,7 +211,7 @@ def picture_items(family: str, *, seconds: float = 6.4) -> Callable[..., Item]:
             nothing if in_picture or family == "genuine" else forged,
             forged if in_picture else nothing,
             family,
-            mouth=np.tile(np.arange(n_frames, dtype=np.uint8)[:, None, None], (1, 96, 96)),
+            crops={"mouth96_box": np.tile(np.arange(n_frames, dtype=np.uint8)[:, None, None], (1, 96, 96))},
             present=np.arange(n_frames) >= 5,
         )
 
