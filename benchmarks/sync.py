@@ -29,7 +29,7 @@ from avloc.models.weights.store import load_weights
 from avloc.ops import band_correlation
 from avloc.pipelines.pairing import choose_speaker
 from avloc.pipelines.synchrony import Agreement, measure_agreement, measure_offset
-from avloc.training.batches import stack_sound
+from avloc.training.batches import stack_crops, stack_sound
 
 OFFSETS = (-10, -5, 0, 5, 10)  # frames
 BEYOND = (-50, -35, -25, 25, 35, 50)  # frames; further than the network looks
@@ -48,15 +48,14 @@ def align(network: torch.nn.Module, clip: FaceClip, *, length: int, offset: int 
     kept = clip.samples[early : n_frames * 640 - late]
     samples[late : late + len(kept)] = kept
     waveform, audio_mask = stack_sound([samples], length)
-    mouth = torch.zeros(1, length, 96, 96, dtype=torch.uint8)
-    mouth[0, :n_frames] = torch.from_numpy(clip.mouth[:n_frames])
+    crops = stack_crops([{name: crop[:n_frames] for name, crop in clip.crops.items()}], length)
     seen = torch.zeros(1, length, dtype=torch.bool)
     seen[0, :n_frames] = torch.from_numpy(clip.present[:n_frames])
     with torch.inference_mode():
         outputs = network(
             audio=prepare(network.inputs["audio"], waveform=waveform, audio_mask=audio_mask),
             audio_mask=audio_mask,
-            visual=prepare(network.inputs["visual"], mouth=mouth),
+            visual=prepare(network.inputs["visual"], crops=crops),
             visual_mask=seen,
         )
     return outputs.aligned
@@ -145,7 +144,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     network, _, _ = load_weights(options.weights)
-    faces = TalkingFaces.build(options.media, use="held_out", cache=options.cache, weights_only=False)
+    faces = TalkingFaces.build(
+        options.media,
+        use="held_out",
+        cache=options.cache,
+        weights_only=False,
+        crops=network.inputs["visual"],
+    )
     clips = [faces[i] for i in range(len(faces))]
     embedded = []
     for entry, clip in zip(faces.entries, clips, strict=True):

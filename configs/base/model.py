@@ -9,7 +9,7 @@ model = dict(
     audio_encoder=dict(
         type=TwoStemEncoder, width=384, n_layers=3, n_heads=6, recogniser_channels=128, spectral_channels=128
     ),
-    visual_encoder=dict(type=CompactVisualEncoder, width=24, out_channels=128, n_blocks=3),
+    visual_encoder=dict(type=CompactVisualEncoder, width=24, out_channels=128, n_blocks=3, face_channels=0),
     alignment=dict(channels=64, max_lag=15, reach=3),
     discrepancy=dict(channels=64, n_blocks=2),
     pyramid=dict(channels=192, n_levels=6, n_stem_blocks=2, attention_from=2, n_heads=4, dropout=0.1),
