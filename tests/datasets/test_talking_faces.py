@@ -61,3 +61,19 @@ def test_of_several_faces_the_largest_is_kept(shared_corpus, tmp_path):
         assert loaded.present.all() and (loaded.boxes[:, 2] > 100).all()
         centre = loaded.boxes[:, 0] + loaded.boxes[:, 2] / 2
         assert ((left < centre) & (centre < left + 360)).all()
+
+
+@pytest.mark.dataset
+def test_crops_of_the_face_are_cut_and_kept_beside_a_cache_of_mouths(shared_corpus, tmp_path):
+    rows = json.loads((shared_corpus / "manifest.json").read_text())["entries"]
+    clip = next(r for r in rows if r["kind"] == "genuine_talking_face" and r["use"] == "dev")
+    clip = clip | {"file": str(shared_corpus / clip["file"])}
+    (tmp_path / "manifest.json").write_text(json.dumps({"entries": [clip]}))
+    options = {"use": "dev", "cache": tmp_path}
+    alone = TalkingFaces.build([tmp_path / "manifest.json"], **options)[0]
+    both = TalkingFaces.build([tmp_path / "manifest.json"], crops=("mouth96_box", "face112"), **options)[0]
+    assert set(alone.crops) == {"mouth96_box"} and set(both.crops) == {"mouth96_box", "face112"}
+    np.testing.assert_array_equal(alone.crops["mouth96_box"], both.crops["mouth96_box"])
+    face = both.crops["face112"]
+    assert face.shape == (both.n_frames, 112, 112) and face[both.present].std() > 5
+    assert len(list((tmp_path / "faces").glob("*.npz"))) == 2

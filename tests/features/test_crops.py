@@ -1,9 +1,17 @@
-"""Smoothing and the mouth crop against plain loops and pictures whose crop is known."""
+"""Smoothing and both crops against plain loops and pictures whose crop is known."""
 
 import numpy as np
 import pytest
 
-from avloc.features.crops import MOUTH_DOWN, MOUTH_SIDE, mouth_crop, smooth_boxes
+from avloc.features.crops import (
+    FACE_SIDE,
+    MOUTH_DOWN,
+    MOUTH_SIDE,
+    crop_to_mouth,
+    face_crop,
+    mouth_crop,
+    smooth_boxes,
+)
 
 
 def box_with_mouth_square(left: float, top: float, side: float) -> np.ndarray:
@@ -58,3 +66,32 @@ def test_beyond_the_frame_its_edge_goes_on():
 def test_a_box_that_is_none_is_refused(box):
     with pytest.raises(ValueError, match="finite face box"):
         mouth_crop(np.zeros((100, 100), np.uint8), np.array(box))
+    with pytest.raises(ValueError, match="finite face box"):
+        face_crop(np.zeros((100, 100), np.uint8), np.array(box))
+
+
+def test_a_face_crop_shows_the_box_in_its_middle_with_a_border_of_a_fifth():
+    frame = np.random.default_rng(0).integers(0, 256, (400, 400)).astype(np.uint8)
+    blocks = frame[60 : 60 + 224, 100 : 100 + 224].reshape(112, 2, 112, 2).mean(axis=(1, 3))
+    width = 224 / FACE_SIDE
+    crop = face_crop(frame, np.array([100 + 0.2 * width, 60 + 0.2 * width, width, width]))
+    assert crop.shape == (112, 112) and crop.dtype == np.uint8
+    assert np.abs(crop - blocks).max() <= 1.0  # two roundings to whole gray values
+
+
+@pytest.mark.parametrize("box", [[120, 90, 160, 160], [120, 90, 160, 150]])
+def test_the_mouth_has_its_place_in_the_face_crop(box):
+    """A bump at a pixel of the mouth crop lies where the map says in the face crop, whatever the box."""
+    rows, columns = np.mgrid[:400, :400]
+    face, mouth = np.array(box, float), crop_to_mouth("face112")
+    for there in ([55.0, 70.0], [62.0, 78.0]):
+        side, (x, y, width, height) = MOUTH_SIDE * face[2], face
+        left, top = x + (width - side) / 2, y + MOUTH_DOWN * height - side / 2
+        wanted = mouth @ [*there, 1.0]  # in the mouth crop
+        centre = np.array([left, top]) + (wanted[:2] + 0.5) * side / 96 - 0.5  # in the frame
+        bump = 250 * np.exp(-((columns - centre[0]) ** 2 + (rows - centre[1]) ** 2) / 60)
+        for cut, at in ((face_crop, np.array(there)), (mouth_crop, wanted[:2])):
+            shown = cut(bump.astype(np.uint8), face).astype(float)
+            found = [np.average(np.arange(len(shown)), weights=shown.sum(axis=k)) for k in (0, 1)]
+            np.testing.assert_allclose(found, at, atol=0.15)  # whole gray values
+    np.testing.assert_array_equal(crop_to_mouth("mouth96_box"), np.eye(3))

@@ -62,6 +62,21 @@ def test_mouth_crops_are_standardised():
     assert crops[0, 1, 0, 0].item() == pytest.approx(-0.421 / 0.165, abs=1e-5)
 
 
+def test_an_encoder_may_read_mouth_and_face():
+    generator = torch.Generator().manual_seed(0)
+    crops = {
+        name: torch.randint(0, 256, (1, 2, size, size), generator=generator, dtype=torch.uint8)
+        for name, size in (("face112", 112), ("mouth96_box", 96))
+    }
+    mouth, face = prepare(("mouth96_box", "face112"), crops=crops)
+    assert mouth.shape == (1, 2, 96, 96) and face.shape == (1, 2, 112, 112)
+    torch.testing.assert_close(face, (crops["face112"] / 255 - 0.421) / 0.165)
+    with pytest.raises(ValueError, match="'face112' needs crops"):
+        prepare(("mouth96_box", "face112"), crops={"mouth96_box": crops["mouth96_box"]})
+    with pytest.raises(ValueError, match="112, 112"):
+        prepare(("face112",), crops={"face112": crops["mouth96_box"]})
+
+
 def test_a_missing_or_unknown_input_is_refused_by_name():
     with pytest.raises(ValueError, match="'mel'.*'face112', 'log_mel', 'mouth96_box', 'whisper_mel'"):
         prepare(("mel",), waveform=noise(1, 160))

@@ -196,3 +196,14 @@ def test_blocks_end_soon_after_the_longest_recording():
 def test_there_are_no_more_tracks_than_frames_could_show():
     decoding()(pictures(rows=[(0, 3)]))
     refuse(decoding(), pictures(rows=[(0, 100)]))  # 25 frames show at most 4 tracks each
+
+
+def test_each_crop_that_was_asked_for_has_its_own_shape():
+    both = ["mouth96_box", "face112"]
+    face = np.zeros((1, 112, 112), np.uint8)
+    decoding(crops=both)(pictures(rows=[(0, 0)], crop_face112=face))
+    for wrong in ({}, {"crop_face112": face[:, :96, :96]}):
+        with pytest.raises(ProtocolError):
+            decoding(crops=both)(pictures(rows=[(0, 0)], **wrong))
+    with pytest.raises(ProtocolError):  # not asked for
+        decoding()(pictures(rows=[(0, 0)], crop_face112=face))

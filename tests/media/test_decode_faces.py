@@ -116,3 +116,20 @@ def test_without_faces_no_cut_is_looked_for(talkers, tmp_path):
     blocks = list(Decoder(open_recording(path), crops=()))
     assert all(block.faces == () and not block.cuts.any() for block in blocks)
     assert cuts_of(decode(path)) == [20]
+
+
+def test_crops_are_those_that_are_asked_for(shared_media):
+    found = {}
+    for crops in (("mouth96_box",), ("mouth96_box", "face112"), ("face112",)):
+        with Decoder(open_recording(shared_media / "genuine" / WOMAN), crops=crops) as decoder:
+            face = next(b for b in decoder if isinstance(b, VideoBlock) and b.faces).faces[0]
+        assert tuple(face.crops) == crops
+        found[crops] = face
+    alone, both, only = found.values()
+    np.testing.assert_array_equal(alone.crops["mouth96_box"], both.crops["mouth96_box"])
+    np.testing.assert_array_equal(only.crops["face112"], both.crops["face112"])
+    shown = both.crops["face112"]
+    assert shown.shape == (len(both.present), 112, 112) and shown.dtype == np.uint8
+    assert (shown[both.present].std(axis=(1, 2)) > 5).all() and not shown[~both.present].any()
+    with pytest.raises(ValueError, match="crops are of"):
+        Decoder(open_recording(shared_media / "genuine" / WOMAN), crops=("eyes",))

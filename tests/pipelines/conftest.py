@@ -10,6 +10,7 @@ from torch import nn
 from avloc.decoding.proposals import decode_points
 from avloc.decoding.select import Selection
 from avloc.media.decode import AudioBlock, FaceFrames, VideoBlock
+from avloc.media.protocol import CROP_SHAPES
 from avloc.models.hierarchical import LocalizerOutputs
 from avloc.models.weights.card import Card
 from avloc.pipelines import localize
@@ -130,8 +131,8 @@ class MadeMedia:
         duration = max((s.duration for s in streams), default=None)
         return Recording(name, name, "00", 1, "mov", 0.0, duration, tuple(streams))
 
-    def blocks(self, first=0, last=None):
-        """Blocks of both streams in the order of time, of the frames [first, last)."""
+    def blocks(self, first=0, last=None, crops=("mouth96_box",)):
+        """Blocks of both streams in the order of time, of the frames [first, last), with these crops."""
         step = round(self.block_s * RATE)
         found = []
         if self.samples is not None:
@@ -145,10 +146,10 @@ class MadeMedia:
             end = len(self.mouth) if last is None else min(len(self.mouth), last)
             for start in range(first, end, step):
                 cut = self.mouth[start : min(end, start + step)]
-                found.append((start / RATE, self._video_block(start, cut)))
+                found.append((start / RATE, self._video_block(start, cut, crops)))
         return [block for _, block in sorted(found, key=lambda pair: pair[0])]
 
-    def _video_block(self, start, brightness):
+    def _video_block(self, start, brightness, crops):
         n = len(brightness)
         ids = np.zeros(n, int) if self.face is None else self.face[start : start + n]
         faces = []
@@ -159,10 +160,10 @@ class MadeMedia:
             # A checkerboard that changes keeps the face from being static.
             frames = np.arange(start, start + n)
             flicker = np.where(frames < self.still, 0, frames % 2 * 4)[:, None, None]
-            gray = np.nan_to_num(brightness)[:, None, None] + flicker + np.zeros((n, 96, 96))
-            crops = np.where(present[:, None, None], gray, 0).astype(np.uint8)
+            gray = np.where(present[:, None, None], np.nan_to_num(brightness)[:, None, None] + flicker, 0)
+            cut = {name: np.tile(gray.astype(np.uint8), (1, *CROP_SHAPES[name])) for name in crops}
             boxes = np.where(present[:, None], np.array(self.box), np.nan).astype(np.float32)
-            faces.append(FaceFrames(identity, boxes, present, {"mouth96_box": crops}))
+            faces.append(FaceFrames(identity, boxes, present, cut))
         return VideoBlock(
             start, np.arange(start, start + n), tuple(faces), np.isin(np.arange(start, start + n), self.cuts)
         )
@@ -175,10 +176,10 @@ class MadeDecoder:
 
     def __init__(self, recording, **options):
         self.warnings, self.notes, self.drift_ppm = self.media.warnings, (), None
-        self.frames = options.get("frames", (0, None))
+        self.frames, self.crops = options.get("frames", (0, None)), options["crops"]
 
     def __iter__(self):
-        return iter(self.media.blocks(*self.frames))
+        return iter(self.media.blocks(*self.frames, self.crops))
 
     def kill(self):
         """End nothing: there is no child."""

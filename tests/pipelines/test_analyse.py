@@ -86,3 +86,26 @@ def test_a_stream_that_is_absent_has_no_curve_value(network):
     found = WindowAnalyser(network)(window, view_of(window, noise(50)))
     assert np.isnan(found.curves["score_visual"]).all() and "discrepancy" not in found.curves
     assert not np.isnan(found.curves["score_audio"]).any() and found.lag_weights is None
+
+
+def test_a_network_that_reads_the_face_too_runs_over_a_window():
+    configuration = load_config("default")["model"]
+    eye = {"type": "CompactVisualEncoder", "width": 8, "out_channels": 48, "n_blocks": 1, "face_channels": 16}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network({**configuration, "visual_encoder": eye}).eval()
+    assert network.inputs["visual"] == ("mouth96_box", "face112")
+    assert network.alignment is not None and network.visual_encoder.sync_channels == 32
+    (window,) = plan_windows(50)
+    rng = np.random.default_rng(0)
+    crops = {
+        name: rng.integers(0, 255, (50, size, size)).astype(np.uint8)
+        for name, size in (("mouth96_box", 96), ("face112", 112))
+    }
+    heard = np.ones(50, bool)
+    with torch.inference_mode():
+        first = WindowAnalyser(network)(window, View(0, noise(50), heard, crops, heard))
+        crops["face112"][:] = 128
+        second = WindowAnalyser(network)(window, View(0, noise(50), heard, crops, heard))
+    np.testing.assert_array_equal(first.band, second.band)  # synchrony is the lips' alone
+    assert not np.array_equal(first.curves["score_visual"], second.curves["score_visual"])

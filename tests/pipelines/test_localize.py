@@ -242,6 +242,33 @@ def test_a_video_without_sound_is_analysed_by_its_picture(localize_made, make_me
     assert {c.name for c in prediction.curves} == {"score_visual", "boundary"}
 
 
+@pytest.mark.parametrize("inputs", [("mouth96_box", "face112"), ("face112",)])
+def test_a_network_gets_the_crops_that_it_names(localize_made, make_media, network, inputs, monkeypatch):
+    given, true = [], type(network).forward
+    network.inputs = {"audio": ("log_mel",), "visual": inputs}
+
+    def forward(self, *, visual, **rest):
+        given.append([tuple(crop.shape) for crop in visual])
+        return true(self, visual=visual[-1:], **rest)
+
+    monkeypatch.setattr(type(network), "forward", forward)
+    mouth = np.full(500, 90.0)
+    mouth[100:150] = 220.0
+    prediction = localize_made(make_media(mouth=mouth, others={1: np.full(500, 60.0)}))
+    assert_spans(spans_of(prediction), [(4.0, 6.0)])
+    sizes = {"mouth96_box": 96, "face112": 112}
+    assert given and all(
+        shapes == [(1, 520, sizes[name], sizes[name]) for name in inputs] for shapes in given
+    )
+
+
+def test_a_network_without_eyes_still_tells_of_faces(localize_made, make_media, make_noise, network):
+    network.inputs = {"audio": ("log_mel",)}
+    prediction = localize_made(make_media(make_noise(4.0), np.full(100, 90.0)))
+    assert [f.id for f in prediction.faces] == [0]
+    assert all(call["visual_mask"] is None for call in network.calls)
+
+
 def test_a_recording_without_pictures_never_gives_the_network_a_visual_stream(
     localize_made, make_media, make_noise, network
 ):

@@ -91,7 +91,7 @@ def test_a_face_is_forgotten_after_its_last_window():
 
 @pytest.mark.parametrize("face", [None, np.zeros(N, int)])
 def test_a_selection_of_nothing_is_none(face):
-    picture = Picture(np.zeros((N, 96, 96), np.uint8), np.full(N, -1))
+    picture = Picture({"mouth96_box": np.zeros((N, 96, 96), np.uint8)}, np.full(N, -1))
     assert select_faces([picture], np.ones(N, bool), face) is None
 
 
@@ -100,16 +100,37 @@ def test_many_short_tracks_do_not_take_a_window_of_memory_each():
     for start in range(0, 600, 25):
         pictures.push(block(start, *((start + k, 100, 50, np.ones(25, bool)) for k in range(4))))
     rows = [pictures._rows(face, plan_windows(600).__next__(), ended=True) for face in range(0, 600, 25)]
-    assert sum(row.mouth.shape[0] for row in rows) == 600
+    assert sum(len(row.crops["mouth96_box"]) for row in rows) == 600
     (window,) = plan_windows(600)
     assert len(pictures.take(window, ended=True)) == 4
 
 
 def test_rows_after_a_frame_keep_their_mouths_at_their_places():
     row = rows(0, 20, 50)
-    row.mouth[:] = np.arange(20, 50, dtype=np.uint8)[:, None, None]
+    row.crops["mouth96_box"][:] = np.arange(20, 50, dtype=np.uint8)[:, None, None]
     for first in (0, 10, 20, 35, 55):
         rest = row.after(first)
         assert len(rest.kept) == N - first
         shown = np.flatnonzero(rest.kept)
-        assert rest.mouth[shown - rest.start, 0, 0].tolist() == (shown + first).tolist()
+        assert rest.crops["mouth96_box"][shown - rest.start, 0, 0].tolist() == (shown + first).tolist()
+
+
+def test_every_crop_of_a_face_goes_along():
+    pictures, seen = Pictures(FaceMeasures((640, 360))), np.ones(25, bool)
+    for start in range(0, 100, 25):
+        made = block(start, (0, 100, 50, seen), (1, 200, 60, seen))
+        for faces in made.faces:
+            faces.crops["face112"] = np.full((25, 112, 112), 100 + faces.face, np.uint8)
+        pictures.push(made)
+    (window,) = plan_windows(100)
+    found = pictures.take(window, ended=True)
+    face = np.repeat([0, 1], 50)
+    together = select_faces(found, face >= 0, face)
+    assert together.crops.keys() == {"mouth96_box", "face112"}
+    for picture, wanted in ((found[0], 0 * face), (found[1], 0 * face + 1), (together, face)):
+        np.testing.assert_array_equal(
+            picture.crops["face112"], np.broadcast_to(100 + wanted[:, None, None], (100, 112, 112))
+        )
+        np.testing.assert_array_equal(picture.crops["mouth96_box"][:, 0, 0], 50 + 10 * wanted)
+    pictures.drop_before(200)
+    assert pictures.n_held == 0

@@ -1,13 +1,15 @@
 """Items with a picture: what is forged lies in the span, the other stream is untouched."""
 
 import json
+from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
 from avloc.datasets.talking_faces import TalkingFaces
 from avloc.errors import AnnotationError
-from avloc.features.crops import mouth_crop
+from avloc.features.crops import crop_to_mouth, face_crop, mouth_crop
 from avloc.synth.compose_picture import (
     PICTURE_FAMILIES,
     PICTURE_MIXTURE,
@@ -15,7 +17,7 @@ from avloc.synth.compose_picture import (
     compose_picture,
     draw_picture_item,
 )
-from avloc.synth.mouth import MouthEdit, blend_frames, draw_mask, draw_source_frames
+from avloc.synth.mouth import MouthEdit, MouthMask, blend_crops, blend_frames, draw_mask, draw_source_frames
 from avloc.synth.own_sound import GATE
 from avloc.synth.picture import Picture, draw_cover, show_frames
 from avloc.synth.splice import MARGIN
@@ -255,3 +257,45 @@ def test_faces_without_word_times_refuse_word_edits(faces, pool):
 def test_an_unknown_family_is_refused(faces, pool):
     with pytest.raises(ValueError, match="family must be one of"):
         compose_picture(np.random.default_rng(0), faces, pool, family="swap")
+
+
+def _smooth_frames(rng: np.random.Generator, n_frames: int) -> np.ndarray:
+    frames = [cv2.GaussianBlur(rng.normal(0, 1, (260, 320)), (0, 0), 9) for _ in range(n_frames)]
+    return np.clip(128 + 900 * np.array(frames), 0, 255).astype(np.uint8)
+
+
+def _cut(frames: np.ndarray, boxes: np.ndarray, cut: Callable) -> np.ndarray:
+    return np.stack([cut(frame, box) for frame, box in zip(frames, boxes, strict=True)])
+
+
+@pytest.mark.parametrize("blur_px", [0.0, 1.2])
+def test_an_edit_of_the_crops_is_what_crops_of_edited_frames_show(blur_px):
+    rng = np.random.default_rng(0)
+    host, source = _smooth_frames(rng, 3), _smooth_frames(rng, 3)
+    boxes, others = np.tile(np.float32([[90, 40, 160, 160], [70, 30, 150, 150]])[:, None], (1, 3, 1))
+    cuts = {"mouth96_box": mouth_crop, "face112": face_crop}
+    for _ in range(4):
+        edit = MouthEdit(0, 3, np.array([2, 0, 1]), draw_mask(rng), blur_px, np.array([0.5, 1.0, 1.0]))
+        colour = [np.repeat(frames[..., None], 3, axis=3) for frames in (host, source)]
+        edited = blend_frames(colour[0], boxes, colour[1], others, edit)[..., 0]
+        crops, new = (
+            {
+                name: np.stack([cut(f, b) for f, b in zip(frames, at, strict=True)])
+                for name, cut in cuts.items()
+            }
+            for frames, at in ((host, boxes), (source, others))
+        )
+        made = blend_crops(crops, new, edit)
+        for name, cut in cuts.items():
+            wanted = _cut(edited, boxes, cut).astype(int)
+            assert np.abs(wanted - crops[name]).max() > 20  # the edit is seen
+            # resampled and rounded in another order, and the light of the rim is taken from other pixels
+            assert np.abs(made[name] - wanted).mean() < 0.5 and np.abs(made[name] - wanted).max() <= 6
+
+
+def test_a_mouth_that_reaches_beyond_its_crop_has_no_edge_in_the_face():
+    mask = MouthMask((52.0, 54.0), (42.0, 34.0), 0.35)
+    face = mask.weights(crop_to_mouth("face112"), (112, 112))
+    assert mask.weights(np.eye(3), (96, 96))[:, -1].max() > 0.3  # at the edge of the mouth crop
+    steps = max(np.abs(np.diff(face, axis=0)).max(), np.abs(np.diff(face, axis=1)).max())
+    assert steps < 0.12 and face[0].max() == face[:, 0].max() == 0

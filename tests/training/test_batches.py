@@ -1,7 +1,7 @@
 """BatchSource: what depends on what, where the truth lies, and what is masked."""
 
 import pickle
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -209,3 +209,24 @@ def test_pictures_without_talking_faces_are_refused(made_up):
 def test_a_batch_of_a_worker_is_the_same(made_up):
     batch = make_source(made_up)[1]
     assert_same(batch, pickle.loads(pickle.dumps(batch)))
+
+
+def test_a_network_that_reads_the_face_gets_it_beside_the_mouth(made_up):
+    draw = made_up.picture_items("genuine", seconds=4.0)
+
+    def with_face(rng, *, duration_s):
+        item = draw(rng, duration_s=duration_s)
+        face = np.tile(np.arange(len(item.present), dtype=np.uint8)[:, None, None], (1, 112, 112))
+        return replace(item, crops={**item.crops, "face112": face})
+
+    inputs = INPUTS | {"visual": ("mouth96_box", "face112")}
+    options = {"picture_share": 1.0, "drop_sound": 0.0}
+    alone = make_source(made_up, draw_picture=draw, **options)[0]
+    batch = make_source(made_up, draw_picture=with_face, inputs=inputs, **options)[0]
+    mouth, face = batch.visual
+    assert mouth.shape == (2, 160, 96, 96) and face.shape == (2, 160, 112, 112)
+    torch.testing.assert_close(mouth[0], alone.visual[0][0], rtol=0, atol=0)
+    # One shade a frame in both, and the same exposure: their means go together.
+    seen = batch.visual_mask[0]
+    middles = [crops[0, seen, 40:60, 40:60].mean((1, 2)) for crops in (mouth, face)]
+    assert torch.corrcoef(torch.stack(middles))[0, 1] > 0.99

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from avloc.features.crops import face_crop, mouth_crop
 from avloc.training.crops import vary_crops
 
 
@@ -14,10 +15,14 @@ def make_clip(n_frames: int = 5) -> np.ndarray:
     return np.repeat(picture[None], n_frames, axis=0)
 
 
+def vary_mouth(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
+    return vary_crops(rng, {"mouth96_box": clip})["mouth96_box"]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_clip_is_varied_the_same_way_in_every_frame(seed):
     clip = make_clip()
-    varied = vary_crops(np.random.default_rng(seed), clip).astype(float)
+    varied = vary_mouth(np.random.default_rng(seed), clip).astype(float)
     assert varied.shape == clip.shape and varied.min() >= 0 and varied.max() <= 255
     # Noise of at most 6 gray values differs from frame to frame, nothing else.
     assert np.abs(varied - varied[0]).mean() < 8
@@ -27,17 +32,17 @@ def test_a_clip_is_varied_the_same_way_in_every_frame(seed):
 def test_the_same_state_gives_the_same_crops_and_the_input_is_not_touched():
     clip = make_clip()
     before = clip.copy()
-    first, second = (vary_crops(np.random.default_rng(1), clip) for _ in range(2))
+    first, second = (vary_mouth(np.random.default_rng(1), clip) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(clip, before)
-    assert first.dtype == np.uint8 and not np.array_equal(first, vary_crops(np.random.default_rng(2), clip))
+    assert first.dtype == np.uint8 and not np.array_equal(first, vary_mouth(np.random.default_rng(2), clip))
 
 
 def test_the_picture_stays_recognisable_and_is_mirrored_half_of_the_time():
     clip = make_clip(1)
     mirrored = []
     for seed in range(60):
-        varied = vary_crops(np.random.default_rng(seed), clip)[0]
+        varied = vary_mouth(np.random.default_rng(seed), clip)[0]
         middle = varied[24:72, 24:72].astype(np.float32)
         # A correlation over small moves; scale and angle are left to it.
         found = [
@@ -50,4 +55,25 @@ def test_the_picture_stays_recognisable_and_is_mirrored_half_of_the_time():
 
 
 def test_an_empty_clip_stays_empty():
-    assert vary_crops(np.random.default_rng(0), np.zeros((0, 96, 96), np.uint8)).shape == (0, 96, 96)
+    assert vary_mouth(np.random.default_rng(0), np.zeros((0, 96, 96), np.uint8)).shape == (0, 96, 96)
+
+
+def test_a_face_is_varied_as_its_mouth_is():
+    """A bright spot on the mouth stays on the mouth; both are as bright and mirrored together."""
+    picture = np.full((400, 400), 60, np.uint8)
+    cv2.circle(picture, (215, 230), 12, 200, -1)
+    box = np.array([120.0, 100.0, 160.0, 160.0])
+    crops = {"mouth96_box": mouth_crop(picture, box)[None], "face112": face_crop(picture, box)[None]}
+    sides = set()
+    for seed in range(24):
+        varied = vary_crops(np.random.default_rng(seed), crops)
+        alone = vary_mouth(np.random.default_rng(seed), crops["mouth96_box"])
+        np.testing.assert_array_equal(varied["mouth96_box"], alone)
+        mouth, face = (varied[name][0].astype(float) for name in ("mouth96_box", "face112"))
+        assert abs(np.median(mouth) - np.median(face)) <= 4  # noise
+        places = [np.mean(np.nonzero(x > (x.max() + np.median(x)) / 2), axis=1)[1] for x in (mouth, face)]
+        middles = [places[0] - 47.5, places[1] - 55.5]
+        if min(map(abs, middles)) > 3:
+            assert np.sign(middles[0]) == np.sign(middles[1])
+            sides.add(np.sign(middles[0]))
+    assert sides == {-1.0, 1.0}

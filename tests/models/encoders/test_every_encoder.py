@@ -8,6 +8,7 @@ from avloc.registry import ENCODERS
 SMALL = {
     "TwoStemEncoder": dict(width=64, n_layers=2, n_heads=2, recogniser_channels=24, spectral_channels=16),
     "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
+    "CompactVisualEncoder with face": dict(width=8, out_channels=40, n_blocks=1, face_channels=16),
 }
 
 
@@ -20,6 +21,7 @@ def make_inputs(
         "whisper_mel": (2, n_pieces, 80, 640),
         "log_mel": (2, 2, 80, 4 * n_frames),
         "mouth96_box": (2, n_frames, 96, 96),
+        "face112": (2, n_frames, 112, 112),
     }
     return tuple(torch.randn(shapes[kind], generator=generator) for kind in encoder.inputs)
 
@@ -27,7 +29,7 @@ def make_inputs(
 def make_encoder(name: str) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return ENCODERS.module_dict[name](**SMALL[name])
+        return ENCODERS.module_dict[name.split()[0]](**SMALL[name])
 
 
 @pytest.fixture(params=sorted(SMALL))
@@ -36,7 +38,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_all_registered_encoders_are_tested():
-    assert set(ENCODERS.module_dict) == set(SMALL)
+    assert set(ENCODERS.module_dict) == {name.split()[0] for name in SMALL}
 
 
 @pytest.mark.parametrize("n_frames", [160, 280])
@@ -85,6 +87,28 @@ def test_the_recognisers_channels_come_first_and_ignore_the_log_spectra():
         a, b = (encoder((pieces, s), mask)[0] for s in (spectra, spectra + 1))
     assert torch.equal(a[:, : encoder.sync_channels], b[:, : encoder.sync_channels])
     assert not torch.equal(a[:, encoder.sync_channels :], b[:, encoder.sync_channels :])
+
+
+def test_the_lips_have_channels_of_their_own_and_weights_without_a_face_fit():
+    with_face = make_encoder("CompactVisualEncoder with face").eval()
+    alone = make_encoder("CompactVisualEncoder").eval()
+    assert with_face.inputs == ("mouth96_box", "face112") and with_face.sync_channels == alone.out_channels
+    missing, unknown = with_face.load_state_dict(alone.state_dict(), strict=False)
+    assert not unknown and all(key.startswith(("face.", "join")) for key in missing)
+    mask = torch.ones(2, 160, dtype=torch.bool)
+    mouth, face = make_inputs("", with_face, 160)
+    with torch.inference_mode():
+        wanted, _ = alone((mouth,), mask)
+        a, b = (with_face((mouth, shown), mask)[0] for shown in (face, face + 1))
+    for embedding in (a, b):
+        torch.testing.assert_close(embedding[:, : alone.out_channels], wanted, atol=0, rtol=0)
+    assert not torch.equal(a[:, alone.out_channels :], b[:, alone.out_channels :])
+
+
+@pytest.mark.parametrize("face_channels", [-1, 24, 30])
+def test_a_face_that_leaves_no_channel_for_the_mouth_is_refused(face_channels):
+    with pytest.raises(ValueError, match="face_channels must be 0 to 23"):
+        CompactVisualEncoder(width=8, out_channels=24, face_channels=face_channels)
 
 
 def test_joined_pieces_reproduce_a_signal_that_they_agree_on():
