@@ -103,7 +103,7 @@ def test_sound_that_comes_after_its_windows_is_there_but_not_analysed(make_media
 def test_sound_that_was_not_waited_for_lowers_the_coverage(localize_made, make_media, make_noise, sound_s):
     media = make_media(make_noise(sound_s), np.full(5000, 90.0))
     late = one_after_the_other(media, sound_first=False)
-    media.blocks = lambda first, last: late
+    media.blocks = lambda first, last, crops: late
     prediction = localize_made(media)
     assert prediction.analysed.coverage_audio < 0.4 and prediction.analysed.coverage_visual == 1.0
     assert Reason.PARTIAL_COVERAGE in prediction.warnings
