@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from avloc.config import load_config
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,3 +24,15 @@ def test_figures_are_of_the_shipped_weights(shipped, name):
     result = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     assert result["parameters_sha256"] == shipped
     assert result["environment"]["uncommitted_changes"] is False
+
+
+def test_the_default_network_reads_the_face_only_if_that_was_measured_to_help():
+    result = json.loads((ROOT / "benchmarks" / "results" / "face_crop.json").read_text())
+    assert result["environment"]["uncommitted_changes"] is False and result["n_seeds"] >= 3
+    gains = [
+        result["families"][family][f"gain {figure}"]["interval_95"][0]
+        for family in ("mouth_blend", "mouth_freeze")
+        for figure in ("frame_AUC", "AP@0.5")
+    ]
+    reads_face = load_config("default")["model"]["visual_encoder"]["face_channels"] > 0
+    assert reads_face <= (min(gains) > 0)

@@ -268,7 +268,7 @@ def _cut(frames: np.ndarray, boxes: np.ndarray, cut: Callable) -> np.ndarray:
     return np.stack([cut(frame, box) for frame, box in zip(frames, boxes, strict=True)])
 
 
-@pytest.mark.parametrize("blur_px", [0.0, 1.2])
+@pytest.mark.parametrize("blur_px", [0.0, 1.2, 4.0])
 def test_an_edit_of_the_crops_is_what_crops_of_edited_frames_show(blur_px):
     rng = np.random.default_rng(0)
     host, source = _smooth_frames(rng, 3), _smooth_frames(rng, 3)
