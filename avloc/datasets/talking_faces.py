@@ -106,12 +106,10 @@ class TalkingFaces:
         ]
         folder = Path(cache) / "faces"
         folder.mkdir(parents=True, exist_ok=True)
+        kind = "" if crops == MOUTH else "-" + "-".join(crops)
         kept, files = [], []
         for entry in chosen:
-            file = (
-                folder
-                / f"{entry.sha256[:24]}-v{VERSION}{'' if crops == MOUTH else '-' + '-'.join(crops)}.npz"
-            )
+            file = folder / f"{entry.sha256[:24]}-v{VERSION}{kind}.npz"
             if not file.exists():
                 _decode(entry, file, crops)
             if _read(file, "n_frames") > 0:
