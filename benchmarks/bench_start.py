@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_localize import AUDIO_SOURCE, VIDEO_SOURCE, make_audio, make_video
+from bench_localize import make_media
 from environment import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,8 +32,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         audio, video = Path(folder) / "clip.wav", Path(folder) / "clip.mp4"
-        make_audio(options.media / AUDIO_SOURCE, audio, CLIP_MINUTES)
-        make_video(options.media / VIDEO_SOURCE, video, CLIP_MINUTES)
+        make_media("audio", options.media, audio, CLIP_MINUTES)
+        make_media("video", options.media, video, CLIP_MINUTES)
         runs = {
             "help": [run("--help") for _ in range(options.runs)],
             "audio": [run("localize", str(audio)) for _ in range(options.runs)],

@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 import math
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from avloc.report.files import make_writable
 from avloc.structures import RawFormat
 
 SIDES = {"left": 0, "right": 1}
@@ -134,9 +134,7 @@ def read_channels(values: tuple[str, ...]) -> dict[str, Any]:
 def make_folder(name: str, folder: Path) -> None:
     """Make a folder and try to write there before any work is done; ``name`` is what the user calls it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
+        make_writable(folder)
     except OSError as error:
         raise click.UsageError(
             f"{name} {str(folder)!r} cannot be written: {error.strerror or error}; name another folder"

@@ -122,6 +122,8 @@ class Decoder:
 
     Raises
     ------
+    ValueError
+        If a crop is unknown, the rate is not positive, or there are landmarks and no crops.
     MissingStreamError
         If there are landmarks and no pictures, or, at the end of the iteration, fewer pictures.
     UnreadableMediaError
@@ -143,6 +145,8 @@ class Decoder:
             raise ValueError(
                 f"crops are of {tuple(CROP_SHAPES)} and the rate is positive, got {crops!r} and {sample_rate}"
             )
+        if landmarks is not None and not crops:
+            raise ValueError("landmarks say where crops are cut, and no crops were asked for")
         if landmarks is not None and recording.video is None:
             message = "landmarks were given, and there is no video stream; leave them out"
             raise MissingStreamError(recording.path, message, reason="no_samples")

@@ -69,7 +69,6 @@ class SoundTrack:
         self._buffer: list[tuple[np.ndarray, bool]] = []
         self.n_sanitised = 0
         self.n_frames = 0
-        self.n_layout_changes = 0
         self.face_s = 0.0
 
     @property
@@ -97,7 +96,6 @@ class SoundTrack:
         layout = (frame.sample_rate, frame.format.name, frame.layout.name)
         if place.new_run or layout != self._layout:
             yield from self._end_run()
-            self.n_layout_changes += self._layout not in (None, layout)
             self._resampler, self._layout = self._make_resampler(self._rate), layout
             self._position = round(place.start * self._rate)
         frame.pts = None  # the clock above has placed it; the resampler must not move it

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import stat
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -70,6 +71,13 @@ def _mode_of(path: Path) -> int | None:
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder where there is none and try to write there: hours may pass before the first result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def identity(path: str | Path | int) -> tuple[int, int] | None:

@@ -2,11 +2,10 @@
 
 import errno
 import math
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from avloc.report.files import AtomicFile, identity, unique_name
+from avloc.report.files import AtomicFile, identity, make_writable, unique_name
 from avloc.structures import FrameTable, Prediction
 
 COLUMNS = ("time_s", "source_frame", "channel", "face", "score_audio", "score_visual", "score", "in_segment")
@@ -43,9 +42,7 @@ class FrameWriter:
         self._names: set[str] = set()
         self.is_folder = self._target.is_dir() or self._target.suffix.lower() not in SUFFIXES
         if self.is_folder:
-            self._target.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._target):  # tell now that nothing can be written there
-                pass
+            make_writable(self._target)
         elif len(sources) != 1:
             raise ValueError(f"{target!r} is one file, for {len(sources)} recordings; name a folder")
         else:

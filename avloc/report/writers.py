@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, NamedTuple, Self
 
 from avloc.report.exports.labels import labels
-from avloc.report.files import AtomicFile, identity, unique_name, write_whole
+from avloc.report.files import AtomicFile, identity, make_writable, unique_name, write_whole
 from avloc.report.schema import to_json
 from avloc.report.tables import csv_header, csv_rows, text_block
 from avloc.structures import Prediction
@@ -133,7 +133,7 @@ class ReportWriter:
         self._inputs = {identity(path) for _, path in sources}
         self._refuse_inputs(sources)
         if self.is_folder:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_writable(self._folder)
         elif self._target is not None:
             self._file = AtomicFile(self._target)
             self._stream = self._file.stream

@@ -152,6 +152,11 @@ def test_landmarks_for_a_recording_without_pictures_are_refused(make, name):
     assert error.value.reason == "no_samples"
 
 
+def test_landmarks_without_crops_are_a_mistake(make):
+    with pytest.raises(ValueError, match="no crops were asked for"):
+        Decoder(open_recording(make.clip()), crops=(), landmarks=still(np.arange(3)))
+
+
 def test_a_track_of_hours_reaches_the_child(make):
     """More than a pipe holds: 20 MB."""
     n = 500_000

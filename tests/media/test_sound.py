@@ -62,10 +62,9 @@ def test_a_long_gap_comes_in_blocks_of_one_second():
 
 def test_channels_that_appear_later_do_not_change_the_shape():
     one, two = np.full((1, 8000), 0.5, np.float32), np.full((2, 8000), 0.25, np.float32)
-    samples, present, track = run([(frame(one), Fraction(0)), (frame(two), Fraction(1, 2))])
+    samples, present, _ = run([(frame(one), Fraction(0)), (frame(two), Fraction(1, 2))])
     assert samples.shape == (1, 16000)
-    assert present.all()
-    assert track.n_layout_changes == 1
+    assert present.all() and samples[:, 8000:].any()
     samples, _, _ = run([(frame(two), Fraction(0)), (frame(one), Fraction(1, 2))])
     assert samples.shape == (2, 16000)
     assert not samples[1, 8000:].any()

@@ -117,6 +117,15 @@ def test_a_folder_gets_one_whole_file_a_recording(tmp_path, format, suffix):
     )
 
 
+def test_a_folder_that_takes_no_files_is_told_at_once(tmp_path, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # the administrator may write anywhere
+    with pytest.raises(PermissionError):
+        write_report(iter(()), f"{tmp_path}/new/", format="json")
+
+
 def failing():
     yield THREE[0]
     raise RuntimeError("the source of predictions failed")
