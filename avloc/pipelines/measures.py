@@ -138,7 +138,7 @@ class _Track:
     first: int
     last: int
     n_frames: int = 0
-    boxes: list[np.ndarray] = field(default_factory=list)
+    boxes: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class FaceMeasures:
             track = self._tracks.setdefault(faces.face, _Track(first, first))
             track.last = block.start_frame + int(present[-1])
             track.n_frames += len(present)
-            track.boxes.extend(faces.boxes[present[::BOX_EVERY]])
+            track.boxes.extend(faces.boxes[present[::BOX_EVERY]].tolist())
 
     def usable(self, face: int, area: np.ndarray, *, ended: bool) -> np.ndarray:
         """Frames of a window where a face is shown and its track is large and lasting enough, bool (n,).
@@ -242,7 +242,7 @@ class FaceMeasures:
         for identity, track in sorted(self._tracks.items()):
             start, end = GRID.time(track.first), min(GRID.time(track.last + 1), duration_s)
             if start < end and (identity in used or track.n_frames >= MIN_FACE_FRAMES):
-                box = np.median(np.stack(track.boxes), axis=0)
+                box = np.median(track.boxes, axis=0)
                 found.append(Face(identity, Segment(start, end), tuple(round(float(v)) for v in box)))
         return tuple(found)
 

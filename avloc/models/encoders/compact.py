@@ -52,8 +52,8 @@ class _Trunk(nn.Module):
 
     def embed(self, crops: Tensor, mask: Tensor) -> Tensor:
         """Give (n, C) of the n real frames of crops (B, T, H, W)."""
-        crops = crops * mask[:, :, None, None].to(crops.dtype)
         padded = functional.pad(crops, (0, 0, 0, 0, self.reach, self.reach))
+        padded[:, self.reach : -self.reach] *= mask[:, :, None, None]  # in place: crops of a window are large
         neighbours = padded.unfold(1, 2 * self.reach + 1, 1)  # (B, T, H, W, 5), a view
         row, frame = mask.nonzero(as_tuple=True)  # only frames with a face are convolved
         # In use, frames do not depend on each other: a few at a time stay in the cache of a CPU.
