@@ -109,8 +109,8 @@ def crop_to_mouth(name: str) -> np.ndarray:
 
     Examples
     --------
-    >>> crop_to_mouth("mouth96_box")[0, 0], round(crop_to_mouth("face112")[0, 0], 3)
-    (1.0, 1.846)
+    >>> print(crop_to_mouth("mouth96_box")[0, 0], crop_to_mouth("face112")[0, 0].round(3))
+    1.0 1.846
     """
     if name == "mouth96_box":
         return np.eye(3)
