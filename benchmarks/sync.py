@@ -23,12 +23,14 @@ from environment import environment, parameters_sha256
 
 from avloc.datasets.talking_faces import FaceClip, TalkingFaces
 from avloc.features.prepare import prepare
+from avloc.features.speech import SpeechDetector
 from avloc.metrics import auc
 from avloc.models.alignment import Aligned
 from avloc.models.weights.store import load_weights
 from avloc.ops import band_correlation
 from avloc.pipelines.pairing import choose_speaker
 from avloc.pipelines.synchrony import Agreement, measure_agreement, measure_offset
+from avloc.structures import Segment
 from avloc.training.batches import stack_crops, stack_sound
 
 OFFSETS = (-10, -5, 0, 5, 10)  # frames
@@ -65,12 +67,13 @@ def known_offsets(network: torch.nn.Module, clips: list[FaceClip]) -> dict[str, 
     """Count how often ``sync.offset_s`` is told for moved sound, and how often it is right."""
     errors, beyond = [], []
     for clip in clips:
+        speech_s = seen_speech_s(clip)
         length = WINDOW + 120 * min(4, max(0, -(-(clip.n_frames - WINDOW) // 120)))
         for offset in (*OFFSETS, *BEYOND):
             if abs(offset) > clip.n_frames // 2:
                 continue
             aligned = align(network, clip, length=length, offset=offset)
-            found = measure_offset([aligned.lag_weights[0].numpy()])
+            found = measure_offset([aligned.lag_weights[0].numpy()], speech_s=speech_s)
             error = None if found is None else abs(found - offset)
             (beyond if offset in BEYOND else errors).append(error)
     told = [error for error in errors if error is not None]
@@ -82,6 +85,17 @@ def known_offsets(network: torch.nn.Module, clips: list[FaceClip]) -> dict[str, 
         "n_beyond": len(beyond),
         "n_beyond_told": sum(error is not None for error in beyond),
     }
+
+
+def seen_speech_s(clip: FaceClip) -> float:
+    """Seconds of speech beside a face."""
+    detector = SpeechDetector()
+    detector.push(clip.samples)
+    detector.finish()
+    edges = np.diff(np.pad(clip.present.astype(np.int8), 1))
+    spans = zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True)
+    speech = detector.spans()
+    return sum(speech.crop(Segment(start / 25, end / 25)).duration for start, end in spans)
 
 
 def scores(audio: np.ndarray, visual: np.ndarray, real: np.ndarray, span: int) -> list[tuple[float, bool]]:

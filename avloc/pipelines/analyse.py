@@ -48,14 +48,35 @@ class WindowFindings:
     band: np.ndarray | None
     sound: np.ndarray | None
 
-    def of(self, frames: np.ndarray) -> "WindowFindings":
-        """Give what was found in some frames, bool (n,): proposals by their centres, curves elsewhere NaN."""
-        centres = (
-            (self.proposals.segments.double().mean(dim=1) * float(RATE)).long().clamp(0, len(frames) - 1)
-        )
-        kept = torch.from_numpy(frames).to(centres.device)[centres]
-        curves = {name: np.where(frames, values, np.float32(np.nan)) for name, values in self.curves.items()}
-        return replace(self, proposals=self.proposals[kept], curves=curves)
+    def by_face(self, face: np.ndarray) -> dict[int, "WindowFindings"]:
+        """Give each face what was found of it, where faces of a picture show one after the other.
+
+        Parameters
+        ----------
+        face : int (n,)
+            Id of the face in each frame, -1 for none.
+
+        Returns
+        -------
+        dict of int to WindowFindings
+            Proposals of the face that shows in most of their frames; curves NaN in the frames of others.
+        """
+        ids = np.unique(face[face >= 0])
+        shown = face == ids[:, None]  # (F, n)
+        before = np.pad(np.cumsum(shown, axis=1), ((0, 0), (1, 0)))
+        frames = (self.proposals.segments.double().cpu().numpy() * float(RATE)).clip(0, len(face))
+        first, last = np.floor(frames[:, 0]).astype(int), np.ceil(frames[:, 1]).astype(int)
+        overlap = before[:, last] - before[:, first]  # (F, N)
+        owner = ids[overlap.argmax(axis=0)]
+        found = {}
+        for identity, here in zip(ids.tolist(), shown, strict=True):
+            kept = torch.from_numpy((owner == identity) & (overlap.max(axis=0) > 0))
+            proposals = self.proposals[kept.to(self.proposals.scores.device)]
+            curves = {
+                name: np.where(here, values, np.float32(np.nan)) for name, values in self.curves.items()
+            }
+            found[identity] = replace(self, proposals=proposals, curves=curves)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class Assembler:
         return (Reason.SILENT,) if self._relations and set(self._relations) == {"silent"} else ()
 
     def _sync(self) -> Sync:
-        offset = measure_offset(self._lag_weights())
+        offset = measure_offset(self._lag_weights(), speech_s=self.account.compared_speech_s)
         return Sync(None if offset is None else offset / float(RATE), self._drift_ppm)
 
     def _lag_weights(self) -> list[np.ndarray]:

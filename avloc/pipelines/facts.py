@@ -63,6 +63,16 @@ class Account:
             coverage_visual=facts.coverage_visual,
         )
 
+    @property
+    def compared_speech_s(self) -> float:
+        """Seconds of speech that were compared with a face."""
+        compared = []
+        for result in self._results:
+            speech = self._tracks.speech(result.channel, self._end_s)
+            for span in runs(~np.isnan(result.curves["discrepancy"]), self._end_s):
+                compared += speech.crop(span).segments
+        return _union_s(compared)
+
     def off_screen(self, result: ChannelResult) -> list[Segment]:
         """Speech of a channel while faces show and none of them is the one who speaks."""
         shown = runs(result.curves["off_screen"] == 1.0, self._end_s)

@@ -28,7 +28,7 @@ class Paired:
     """What was found in one window with one pairing.
 
     ``channel`` is None for the mix and for a picture alone. ``lane`` is 0 for what was heard, and for the
-    first face where nothing is; a face beside it has the lane of its id plus 1, the same in every window.
+    first face of a recording where nothing is; any other face has the lane of its id plus 1.
     ``face`` int (n,) is the face that was seen in each frame, -1 for none; ``off_screen`` bool (n,) frames
     where faces show and none was chosen.
     """
@@ -51,6 +51,7 @@ class Pairer:
 
     def __init__(self, analyser: WindowAnalyser) -> None:
         self._analyser = analyser
+        self._first: int | None = None  # face that stands where there is no sound, the same in every window
 
     def __call__(self, cut: WindowTracks) -> Iterator[Paired]:
         """Analyse one window; yields nothing where the network has no branch for what it holds."""
@@ -59,17 +60,18 @@ class Pairer:
         heard = [self._hear(cut, channel, waveform, pictures) for channel, waveform in sounds.items()]
         yield from heard
         nobody = np.zeros(cut.window.n_frames, dtype=bool)
-        first = None if sounds else _lowest_face(pictures)
+        if not sounds and self._first is None:
+            self._first = _lowest_face(pictures)
+        first = None if sounds else self._first
         for picture in pictures:
             spoke = [(paired.face == picture.face) & picture.seen for paired in heard]
             rest = select_faces([picture], picture.seen & ~np.logical_or.reduce([nobody, *spoke]))
             if rest is None:
                 continue
             findings = self._analyse(cut, None, None, rest)
-            for face in np.unique(rest.face[rest.seen]).tolist():
-                frames = rest.face == face
+            for face, found in findings.by_face(rest.face).items():
                 lane = 0 if face == first else 1 + face
-                yield Paired(None, lane, findings.of(frames), np.where(frames, face, -1), nobody)
+                yield Paired(None, lane, found, np.where(rest.face == face, face, -1), nobody)
 
     def _hear(
         self, cut: WindowTracks, channel: int | None, waveform: np.ndarray, pictures: Sequence[Picture]

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from avloc.config import load_config
+from avloc.decoding.proposals import Proposals
 from avloc.models.hierarchical import build_network
-from avloc.pipelines.analyse import WindowAnalyser
+from avloc.pipelines.analyse import WindowAnalyser, WindowFindings
 from avloc.pipelines.pairing import View
 from avloc.pipelines.windows import plan_windows
 
@@ -109,3 +110,18 @@ def test_a_network_that_reads_the_face_too_runs_over_a_window():
         second = WindowAnalyser(network)(window, View(0, noise(50), heard, crops, heard))
     np.testing.assert_array_equal(first.band, second.band)  # synchrony is the lips' alone
     assert not np.array_equal(first.curves["score_visual"], second.curves["score_visual"])
+
+
+def test_a_segment_belongs_to_the_face_of_most_of_its_frames():
+    face = np.full(300, -1)
+    face[:200], face[212:] = 4, 9  # nobody around 8.2 s
+    segments = torch.tensor([[6.0, 10.4], [7.0, 10.4], [1.0, 2.0], [8.1, 8.4], [-1.0, 0.5], [11.0, 99.0]])
+    proposals = Proposals(segments, torch.linspace(0.9, 0.4, 6), torch.rand(6, 2))
+    curves = {"score_visual": np.arange(300, dtype=np.float32)}
+    found = WindowFindings(proposals, curves, 0.5, None, None, None).by_face(face)
+    assert {key: value.proposals.segments[:, 0].tolist() for key, value in found.items()} == {
+        4: pytest.approx([6.0, 1.0, -1.0]),
+        9: pytest.approx([7.0, 11.0]),
+    }
+    shown = {key: np.flatnonzero(~np.isnan(value.curves["score_visual"])) for key, value in found.items()}
+    assert np.array_equal(shown[4], np.arange(200)) and np.array_equal(shown[9], np.arange(212, 300))

@@ -11,6 +11,7 @@ from avloc.errors import AnnotationError
 from avloc.media.encode import write_audio, write_video
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
+from avloc.media.whole import read_audio
 from avloc.report.schema import from_dict, json_schema, to_dict
 from avloc.structures import Modality, Reason, Status, Verdict
 from avloc.structures.landmarks import LandmarkTrack
@@ -193,13 +194,24 @@ def test_with_a_picture_channels_are_mixed_and_both_streams_are_analysed(
     assert all(d.channel is None and d.face == 0 for d in by_start)
     assert [c.relation for c in prediction.channels] == ["distinct", "inverted"]
     assert [c.path for c in prediction.channels] == ["audio_visual", "audio_visual"]
-    assert prediction.sync.offset_s == pytest.approx(3 / 25)
+    assert prediction.sync.offset_s is None  # noise is no speech to tell it by
     assert {c.name for c in prediction.curves} == {
         "score_audio",
         "score_visual",
         "discrepancy",
         "boundary",
     }
+
+
+@pytest.mark.parametrize(("length_s", "is_told"), [(9, True), (3, False)])
+def test_a_constant_offset_rests_on_seconds_of_speech(
+    localize_made, make_media, shared_media, length_s, is_told
+):
+    speech = read_audio(shared_media / "genuine" / "hdtf-aoc.mp4")[:1, : length_s * 16000]
+    prediction = localize_made(make_media(speech, np.full(length_s * 25, 90.0)))
+    assert (Reason.SYNC_UNKNOWN in prediction.warnings) != is_told
+    assert (Reason.CONSTANT_OFFSET in prediction.warnings) == is_told
+    assert prediction.sync.offset_s == (pytest.approx(3 / 25) if is_told else None)
 
 
 def test_a_blackened_picture_leaves_no_visual_score_and_no_coverage(localize_made, make_media, make_noise):

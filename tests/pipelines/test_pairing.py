@@ -165,6 +165,15 @@ def test_faces_keep_their_lanes_from_window_to_window(localize_made, make_media)
     ]
 
 
+def test_a_face_keeps_its_lane_when_the_first_has_left(localize_made, make_media):
+    first, second = np.full(1000, 40.0), np.full(1000, 60.0)
+    first[300:] = np.nan
+    second[485:515] = 250.0  # at the seam
+    prediction = localize_made(make_media(mouth=first, others={5: second}), curves=True)
+    assert [(d.face, round(d.segment.start, 1)) for d in prediction.detections] == [(5, 19.4)]
+    assert sorted(c.face for c in prediction.curves if c.name == "score_visual") == [0, 5]
+
+
 def test_at_most_so_many_segments_are_listed_of_a_mix_and_its_faces(localize_made, make_media, make_noise):
     from avloc.decoding.select import Selection
 

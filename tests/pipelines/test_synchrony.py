@@ -12,23 +12,32 @@ def weights(**at: float) -> np.ndarray:
     return values + (1 - values.sum()) / 31
 
 
+LONG = {"speech_s": 9.0}
+
+
 def test_agreeing_windows_give_the_offset_near_the_likeliest_lag():
-    assert measure_offset([weights(lag_3=1.0)]) == pytest.approx(3.0)
-    assert measure_offset([weights(lag_m10=0.5, lag_m9=0.5)]) == pytest.approx(-9.5)
-    found = measure_offset([weights(lag_4=0.9), weights(lag_5=0.6)])
+    assert measure_offset([weights(lag_3=1.0)], **LONG) == pytest.approx(3.0)
+    assert measure_offset([weights(lag_m10=0.5, lag_m9=0.5)], **LONG) == pytest.approx(-9.5)
+    found = measure_offset([weights(lag_4=0.9), weights(lag_5=0.6)], **LONG)
     assert found == pytest.approx(4.4, abs=0.1)
 
 
 def test_far_lags_do_not_pull_the_offset():
-    assert measure_offset([weights(lag_10=0.8, lag_m15=0.2)]) == pytest.approx(10.0, abs=1e-6)
+    assert measure_offset([weights(lag_10=0.8, lag_m15=0.2)], **LONG) == pytest.approx(10.0, abs=1e-6)
 
 
 def test_spread_or_missing_evidence_gives_none():
-    assert measure_offset([]) is None
-    assert measure_offset([np.full(31, 1 / 31, dtype=np.float32)]) is None
-    assert measure_offset([weights(lag_10=0.4, lag_m5=0.4)]) is None
-    assert measure_offset([weights(lag_10=0.6)]) is None  # as where the true lag lies beyond all of them
-    assert measure_offset([weights(lag_10=0.9), weights(lag_m5=0.9)]) is None  # the windows disagree
+    assert measure_offset([], **LONG) is None
+    assert measure_offset([np.full(31, 1 / 31, dtype=np.float32)], **LONG) is None
+    assert measure_offset([weights(lag_10=0.4, lag_m5=0.4)], **LONG) is None
+    beyond_all_lags, disagreeing = [weights(lag_10=0.6)], [weights(lag_10=0.9), weights(lag_m5=0.9)]
+    assert measure_offset(beyond_all_lags, **LONG) is None
+    assert measure_offset(disagreeing, **LONG) is None
+
+
+def test_a_short_speech_tells_no_offset():
+    certain = [weights(lag_3=1.0)]
+    assert measure_offset(certain, speech_s=3.9) is None and measure_offset(certain, speech_s=4.0) is not None
 
 
 def test_agreement_is_the_best_lag_against_the_far_ones():
