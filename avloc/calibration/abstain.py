@@ -74,9 +74,8 @@ def abstentions(facts: Facts) -> tuple[Reason, ...]:
     coverages = [c for c in (facts.coverage_audio, facts.coverage_visual) if c is not None]
     usable_face = facts.face_s >= MIN_FACE_S
     speech_s = facts.speech_s
-    silent_film = (
-        facts.has_video and not facts.audio_analysed
-    )  # four rules hold only here; speech is off-screen only where it was heard
+    # Four rules hold only here; speech is off-screen only where it was heard.
+    silent_film = facts.has_video and not facts.audio_analysed
     rules = {
         Reason.NO_SPEECH: facts.has_audio and speech_s < MIN_SPEECH_S and not usable_face,
         Reason.NO_FACE: silent_film and facts.face_s == 0.0 and facts.small_face_s == 0.0,

@@ -211,7 +211,9 @@ def how_many_at_once(inputs: Sequence[Input], threads: int | None, device: str) 
     """
     if device != "cpu" or any(item.path == STDIN for item in inputs):
         return 1
-    return min(len(inputs), threads or len(os.sched_getaffinity(0)))
+    from avloc.media.supervisor import available_cores
+
+    return min(len(inputs), threads or available_cores())
 
 
 def is_one_file(paths: Sequence[str], files_from: str | None) -> bool:

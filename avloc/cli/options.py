@@ -54,7 +54,7 @@ class Time(click.ParamType):
 class InputFormat(click.ParamType):
     """How sound without a header is read, such as ``mulaw,8000,2``."""
 
-    name = "CODEC,RATE,CHANNELS"
+    name = "CODEC,RATE[,CHANNELS]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> RawFormat:
         """Read the format."""
@@ -116,8 +116,11 @@ def read_channels(values: tuple[str, ...]) -> dict[str, Any]:
         if all(separator for _, separator, _ in names):
             for side, _, role in names:
                 number = SIDES.get(side, int(side) if side.isdecimal() else None)
-                if number is None or number in roles or not (role and role.isprintable()):
-                    expected = "--channels names each channel once, as left=NAME,right=NAME or 0=NAME"
+                fits = bool(role) and role.isprintable() and role not in roles.values()
+                if number is None or number in roles or not fits:
+                    expected = (
+                        "--channels gives each channel a name of its own, as left=NAME,right=NAME or 0=NAME"
+                    )
                     raise click.UsageError(f"{expected}; got {value!r}")
                 roles[number] = role
         elif channels is not None:

@@ -95,6 +95,7 @@ def synth(
         _check_audit_alone(context, out, audit=audit)
         context.exit(report_audit(out, as_json=as_json))
     condition = _one_condition(condition, telephone=telephone)
+    _check_enough_to_audit(n_items, genuine_share, audit=audit)
     if wav and video:
         raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
     from avloc.datasets.speech_pool import SpeechPool
@@ -105,10 +106,9 @@ def synth(
     cache = _make_folders(out, cache)
     pool = SpeechPool.build(media, use=use, cache=cache, weights_only=not any_licence)
     faces = TalkingFaces.build(media, use=use, cache=cache, weights_only=not any_licence) if video else None
-    chosen = _applicable(named, pool, faces, use=use)
     recipe = Recipe(
         use=use,
-        families=chosen,
+        families=_applicable(named, pool, faces, use=use),
         n_items=n_items,
         seed=seed,
         genuine_share=genuine_share,
@@ -150,6 +150,18 @@ def _check_audit_alone(context: click.Context, out: Path, *, audit: bool) -> Non
         )
 
 
+def _check_enough_to_audit(n_items: int, genuine_share: float, *, audit: bool) -> None:
+    """Refuse a set that will be too small before it is made."""
+    from avloc.synth.audit import LEAST_OF_A_CLASS
+
+    n_genuine = round(n_items * genuine_share)
+    if audit and min(n_genuine, n_items - n_genuine) < LEAST_OF_A_CLASS:
+        raise click.UsageError(
+            f"an audit needs {LEAST_OF_A_CLASS} forged and {LEAST_OF_A_CLASS} genuine recordings, and about "
+            f"{n_items - n_genuine} and {n_genuine} would be made; change --n or --genuine-share"
+        )
+
+
 def _read_families(families: str | None, *, video: bool) -> tuple[str, ...] | None:
     """Split ``--families``; None where it is not given."""
     from avloc.synth.compose import FAMILIES
@@ -172,6 +184,8 @@ def _applicable(
 
     timed = any(e.words for e in faces.entries) if faces is not None else len(pool.timed) > 0
     lacking = {}
+    if not len(pool.generated):
+        lacking["insert_tts"] = f"generated speech with use {use!r}"
     if not pool.pairs:
         lacking["neural_pair"] = f"generated twins with use {use!r}"
     if not timed:

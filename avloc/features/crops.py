@@ -114,6 +114,8 @@ def crop_to_mouth(name: str) -> np.ndarray:
     """
     if name == "mouth96_box":
         return np.eye(3)
+    if name != "face112":
+        raise ValueError(f"crops are mouth96_box and face112, got {name!r}")
     anywhere = np.array([0.0, 0.0, 1.0, 1.0])
     of_mouth = crop_to_frame(mouth_square(anywhere), MOUTH_CROP_PX)
     return np.linalg.inv(of_mouth) @ crop_to_frame(face_square(anywhere), FACE_CROP_PX)

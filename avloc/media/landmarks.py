@@ -38,7 +38,8 @@ def read_landmarks(path: str | os.PathLike) -> LandmarkTrack:
     """
     name = os.fsdecode(path)
     if not os.path.isfile(name):  # a pipe would be waited for
-        raise AnnotationError(f"{name!r}: expected a file of landmarks (.npz), got none; check the path")
+        got = "a folder" if os.path.isdir(name) else "none"
+        raise AnnotationError(f"{name!r}: expected a file of landmarks (.npz), got {got}; check the path")
     try:
         arrays = _load(name)
         return LandmarkTrack(**arrays)
@@ -62,4 +63,11 @@ def _load(name: str) -> dict[str, np.ndarray]:
             f"{large[0]} has {sizes[large[0]]} bytes, at most {MAX_ARRAY_BYTES} are read; write float32"
         )
     with np.load(name, allow_pickle=False) as archive:
-        return {key: archive[key] for key in wanted}
+        return {key: _read(archive, key) for key in wanted}
+
+
+def _read(archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    try:
+        return archive[key]
+    except ValueError as error:
+        raise ValueError(f"{key} is no array of numbers: {error}") from error

@@ -40,7 +40,7 @@ def list_inputs(
     recursive : bool
         Put the files of a folder in its place, sorted, with ids relative to it, after an id of its own if it
         has one. Names that begin with a dot are left out; a folder that a link leads back to is walked once;
-        one that cannot be read stays.
+        one that cannot be read stays, and so does an empty one where there are other recordings.
 
     Returns
     -------
@@ -55,8 +55,15 @@ def list_inputs(
     given = [Input(path, path) for path in paths]
     if files_from is not None:
         given += read_list(files_from)
-    found = [one for item in given for one in (_walk(item) if recursive else (item,))]
-    return list(_with_distinct_ids(found))
+    # An empty folder stays beside others: every path of the user has a row.
+    walked = [list(_walk(item)) if recursive else [item] for item in given]
+    if not any(walked):
+        return []
+    return list(
+        _with_distinct_ids(
+            [one for item, below in zip(given, walked, strict=True) for one in below or [item]]
+        )
+    )
 
 
 def read_list(name: str) -> list[Input]:

@@ -124,11 +124,14 @@ def check_file(path: str, limits: Limits) -> FileState:
         ) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error  # without the path: results name no folders
-        raise UnreadableMediaError(path, f"no such file: {why}", reason="not_found") from error
+        message = "no such file" if isinstance(error, FileNotFoundError) else f"no such file: {why}"
+        raise UnreadableMediaError(path, message, reason="not_found") from error
     if stat.S_ISDIR(status.st_mode):
         if not os.access(path, os.R_OK | os.X_OK):
             raise UnreadableMediaError(path, "no permission to list the folder", reason="permission_denied")
-        raise UnreadableMediaError(path, "expected a file, got a folder; -r walks it", reason="special_file")
+        raise UnreadableMediaError(
+            path, "expected a file, got a folder; -r takes the files below it", reason="special_file"
+        )
     if not stat.S_ISREG(status.st_mode):
         message = "expected a regular file, got a device, pipe or socket"
         raise UnreadableMediaError(path, message, reason="special_file")

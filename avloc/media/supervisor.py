@@ -20,7 +20,16 @@ from avloc.media.pipes import is_readable, widen, write_within
 from avloc.media.protocol import Message, ProtocolError, encode_message, read_message
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-MOST_IDLE = len(os.sched_getaffinity(0))  # children that wait for a next recording: one a core
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+MOST_IDLE = available_cores()  # children that wait for a next recording
 GRACE_S = 60.0  # waiting that every recording may cost, and the longest silence of the child
 BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from avloc.media.worker import main; main(sys.argv[1:])"

@@ -227,7 +227,9 @@ def _open(path: str, content: Content, limits: Mapping[str, float], raw: Mapping
         small = os.stat(path).st_size < SHORT_HEADER
         if content.truncated or (content.kind and small):
             raise Refusal("truncated", f"the file ends inside its header: {why}") from error
-        raise Refusal("unrecognised", f"no known media container: {why}") from error
+        raise Refusal(
+            "unrecognised", f"no known media container: {why}; sound without a header needs an input format"
+        ) from error
 
 
 def _open_raw(path: str, limits: Mapping[str, float], raw: Mapping[str, Any]) -> Any:

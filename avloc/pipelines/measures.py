@@ -14,9 +14,8 @@ from avloc.structures import Face, FrameGrid, Segment
 GRID = FrameGrid(rate=RATE, n_frames=0)
 LEVEL_SAMPLES = 320  # of a block whose level is taken
 MOST_LEVELS = 64  # windows; enough to tell whether channels are loud together
-UNRELATED = (
-    0.5  # correlation of levels below which two channels are two parties, however far microphones stand
-)
+# Correlation of levels below which two channels are two parties, however far microphones stand.
+UNRELATED = 0.5
 BOX_EVERY = 12  # frames between the boxes that the median is taken of
 MIN_FACE_FRAMES = round(MIN_FACE_S * RATE)
 MAX_RUN_GAP = 5  # frames without a face that do not break its span in the report

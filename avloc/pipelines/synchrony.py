@@ -10,8 +10,8 @@ NEAR_FRAMES = 2  # lags this near to the likeliest one speak for the same offset
 # the true one lies beyond all of them; on clips that were never trained on, 0.5 lets one in three of those
 # through and 0.7 one in ten, and either tells nine of ten offsets within reach (benchmarks/sync.py).
 MIN_SHARE = 0.7
-# Speech beside a face that an offset rests on. Of held-out clips cut to 1, 1.5, 2, 4, 5 and 6 s, moved by known
-# offsets, what was told was right in 26 of 56, 40 of 68, 47 of 61, 53 of 65, 47 of 55 and 39 of 43 cases.
+# Speech beside a face that an offset rests on. Of held-out clips cut to 1, 1.5, 2, 4, 5 and 6 s and moved by
+# known offsets, 26 of 56, 40 of 68, 47 of 61, 53 of 65, 47 of 55 and 39 of 43 that were told were right.
 MIN_SPEECH_S = 4.0
 FAR_FRAMES = 4  # lags this far from the best one say what unrelated sound gives
 

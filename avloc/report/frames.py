@@ -11,6 +11,7 @@ from avloc.structures import FrameTable, Prediction
 COLUMNS = ("time_s", "source_frame", "channel", "face", "score_audio", "score_visual", "score", "in_segment")
 BLOCK_ROWS = 4096
 SUFFIXES = (".csv", ".npz")
+NAMED = "that ends with .csv or .npz"
 
 
 class FrameWriter:
@@ -19,15 +20,16 @@ class FrameWriter:
     Parameters
     ----------
     target : str
-        A name that ends with ``.csv`` or ``.npz``: the file of the one recording. Any other name, and that
-        of a folder which is there: a folder, made if need be, for files ``ID.frames.csv``.
+        A name that ends with ``.csv`` or ``.npz``: the file of the one recording. A name without a suffix or
+        with ``/`` at its end, and that of a folder which is there: a folder, made if need be, for files
+        ``ID.frames.csv``.
     sources : sequence of (str, str or int)
         Ids and paths, or open files, of the recordings that will be written.
 
     Raises
     ------
     ValueError
-        If the name is empty, or names one file for several recordings.
+        If the name is empty, has another suffix, or names one file for several recordings.
     FileExistsError
         If the place is one of the recordings.
     OSError
@@ -40,9 +42,16 @@ class FrameWriter:
         self._target = Path(target)
         self._inputs = {identity(path) for _, path in sources} - {None}
         self._names: set[str] = set()
-        self.is_folder = self._target.is_dir() or self._target.suffix.lower() not in SUFFIXES
+        suffix = self._target.suffix.lower()
+        self.is_folder = self._target.is_dir() or target.endswith("/") or not suffix
+        if self._target.exists() and self.is_folder != self._target.is_dir():
+            raise ValueError(f"{target!r} is there and no folder; name a file {NAMED} or a folder")
         if self.is_folder:
             make_writable(self._target)
+        elif suffix not in SUFFIXES:
+            raise ValueError(
+                f"{target!r} has another suffix; name a file {NAMED}, or a folder as {target + '/'!r}"
+            )
         elif len(sources) != 1:
             raise ValueError(f"{target!r} is one file, for {len(sources)} recordings; name a folder")
         else:

@@ -64,7 +64,7 @@ class RawFormat:
 
     @classmethod
     def parse(cls, text: str) -> "RawFormat":
-        """Read ``CODEC,RATE,CHANNELS``; one channel where no number is given.
+        """Read ``CODEC,RATE[,CHANNELS]``, by default one channel.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class RawFormat:
         """
         codec, *numbers = text.split(",")
         if len(numbers) not in (1, 2) or not all(re.fullmatch("[0-9]{1,9}", n) for n in numbers):
-            raise ValueError(f"expected CODEC,RATE,CHANNELS such as mulaw,8000,2; got {text!r}")
+            raise ValueError(f"expected CODEC,RATE[,CHANNELS] such as mulaw,8000,2; got {text!r}")
         rate, n_channels = (*map(int, numbers), 1)[:2]
         return cls(codec, rate, n_channels)
 

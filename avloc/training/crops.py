@@ -63,11 +63,15 @@ def _draw(rng: np.random.Generator) -> _Variation:
 def _apply(variation: _Variation, name: str, crops: np.ndarray) -> np.ndarray:
     """Show crops (T, size, size) as the camera of ``variation`` would."""
     size = crops.shape[-1]
-    coarseness = crop_to_mouth(name)[0, 0]  # pixels of the mouth crop a pixel
-    placement = cv2.getRotationMatrix2D((size / 2, size / 2), variation.angle, variation.scale)
-    placement[:, 2] += variation.move / coarseness
+    to_mouth = crop_to_mouth(name)
+    coarseness = to_mouth[0, 0]  # pixels of the mouth crop a pixel
+    # The camera moves about the middle of the mouth, so every crop shows the lips at the same place.
+    middle = (MOUTH_CROP_PX / 2, MOUTH_CROP_PX / 2)
+    of_mouth = np.vstack([cv2.getRotationMatrix2D(middle, variation.angle, variation.scale), [0.0, 0.0, 1.0]])
+    of_mouth[:2, 2] += variation.move
     if variation.mirrored:
-        placement[0] = np.array([0.0, 0.0, size - 1.0]) - placement[0]
+        of_mouth[0] = np.array([0.0, 0.0, MOUTH_CROP_PX - 1.0]) - of_mouth[0]
+    placement = (np.linalg.inv(to_mouth) @ of_mouth @ to_mouth)[:2]
     small = round(variation.small * size / MOUTH_CROP_PX * coarseness)
     blur_px = variation.blur_px / coarseness
     varied = np.empty_like(crops)

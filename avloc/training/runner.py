@@ -74,7 +74,7 @@ def train(
     settings = cfg["train"]
     folder = _writable(work_dir)
     torch.manual_seed(settings["seed"])  # the first weights belong to the seed, as all that follows does
-    network = build_network(cfg["model"])
+    network = _build(cfg["model"])
     _check(settings, network)
     _start_from(network, recogniser=recogniser, init=init)
     checkpoint = find_latest_checkpoint(str(folder)) if resume else None
@@ -106,6 +106,13 @@ def _writable(work_dir: str) -> Path:
     except OSError as error:
         why = error.strerror or error
         raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
+
+
+def _build(model: Mapping) -> torch.nn.Module:
+    try:
+        return build_network(model)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
+        raise ConfigError(f"no network can be built of the key 'model': {error}") from error
 
 
 def _check(settings: Mapping, network: torch.nn.Module) -> None:

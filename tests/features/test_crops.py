@@ -95,3 +95,8 @@ def test_the_mouth_has_its_place_in_the_face_crop(box):
             found = [np.average(np.arange(len(shown)), weights=shown.sum(axis=k)) for k in (0, 1)]
             np.testing.assert_allclose(found, at, atol=0.15)  # whole gray values
     np.testing.assert_array_equal(crop_to_mouth("mouth96_box"), np.eye(3))
+
+
+def test_an_unknown_crop_has_no_place():
+    with pytest.raises(ValueError, match="got 'eyes99'"):
+        crop_to_mouth("eyes99")

@@ -58,6 +58,13 @@ def test_links_that_lead_back_end_and_dead_ones_stay(tmp_path):
     assert found == ["a/1.wav", "b/2.wav", "b/3.wav", "b/dead.wav", "b/pipe"]
 
 
+def test_an_empty_folder_has_a_row_beside_others(tmp_path):
+    (tmp_path / "empty").mkdir()
+    empty, other = str(tmp_path / "empty"), str(tmp_path / "a.wav")
+    assert list_inputs([empty], recursive=True) == []
+    assert [i.path for i in list_inputs([empty, other], recursive=True)] == [empty, other]
+
+
 def test_a_folder_that_cannot_be_listed_stays(tmp_path, monkeypatch):
     make(tmp_path, "a/1.wav", "b/2.wav")
     scan = os.scandir

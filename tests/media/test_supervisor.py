@@ -329,3 +329,10 @@ def test_the_parent_does_not_import_the_demuxer():
     command = [sys.executable, "-I", "-c", code, str(supervisor.PACKAGE_ROOT)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"
     assert not hasattr(decode, "av")
+
+
+def test_cores_are_counted_where_a_process_cannot_ask_for_its_own(monkeypatch):
+    assert supervisor.available_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert supervisor.available_cores() == 1

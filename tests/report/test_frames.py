@@ -93,3 +93,17 @@ def test_a_recording_in_the_folder_is_never_replaced(tmp_path):
     with pytest.raises(FileExistsError, match="is one of the recordings"):
         writer.write(prediction_of("a"))
     assert recording.read_text() == "a recording"
+
+
+def test_a_name_with_another_suffix_is_no_folder_by_mistake(tmp_path):
+    sources = [("a.mp4", "a.mp4")]
+    with pytest.raises(
+        ValueError, match="another suffix; name a file that ends with .csv or .npz, or a folder"
+    ):
+        FrameWriter(str(tmp_path / "x.cvs"), sources=sources)
+    (tmp_path / "there").write_text("kept")
+    with pytest.raises(ValueError, match="is there and no folder"):
+        FrameWriter(str(tmp_path / "there"), sources=sources)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["there"]
+    assert FrameWriter(str(tmp_path / "v1.2") + "/", sources=sources).is_folder
+    assert FrameWriter(str(tmp_path / "v1.2"), sources=sources).is_folder  # it is there now

@@ -207,6 +207,8 @@ def test_a_wrong_weights_file_is_refused(corpus, overrides, tmp_path, option):
         ({"train.warmup": 0}, "above 0"),
         ({"train.window_frames": [200]}, "160 \\+ 120 k"),
         ({"model.audio_encoder": None}, "audio encoder"),
+        ({"model.visual_encoder.face_channels": 500}, "'model': face_channels must be 0 to"),
+        ({"model.pyramid.channels": 0}, "the key 'model'"),
         ({"model.visual_encoder": None, "train.picture_share": 0.5}, "picture_share"),
     ],
 )
