@@ -1,7 +1,8 @@
-"""Waveform to log-mel on the grids that the encoders read, and the constants of those grids.
+"""Waveform to spectra on the grids that the encoders read, and the constants of those grids.
 
-Two spectra, both with frames every 10 ms whose centres lie at multiples of 160 samples: ``whisper_mel`` is
-what Whisper's encoder was trained on, ``log_mel`` keeps the full band and says which bands are real.
+All spectra have frames every 10 ms whose centres lie at multiples of 160 samples: ``whisper_mel`` is what
+Whisper's encoder was trained on, ``log_mel`` and ``log_spectrum`` keep the full band and say which bands are
+real.
 """
 
 from fractions import Fraction
@@ -24,10 +25,11 @@ PIECE_SAMPLES = PIECE_FRAMES * SAMPLES_PER_FRAME
 HOP_LENGTH = 160
 MEL_PER_FRAME = SAMPLES_PER_FRAME // HOP_LENGTH
 N_MELS = 80
-WINDOW_SAMPLES = 400  # Hann window of both spectra
-LOG_MEL_N_FFT = 512
+WINDOW_SAMPLES = 400  # Hann window of all spectra
+FULL_BAND_N_FFT = 512
+N_BANDS = FULL_BAND_N_FFT // 2
 POWER_FLOOR = 1e-10  # just below what rounding to 16 bits leaves in a mel band
-LOG_MEL_SCALE = 4.0  # natural-log units; brings speech to a standard deviation near 1
+LEVEL_SCALE = 4.0  # natural-log units; brings speech to a standard deviation near 1
 
 
 @lru_cache(maxsize=8)
@@ -101,7 +103,7 @@ def whisper_mel(waveform: Tensor, *, n_mels: int = N_MELS) -> Tensor:
 
 
 def log_mel(waveform: Tensor, *, bandwidth_hz: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-    """Log spectra of full bandwidth, with the bands that the recording lacks marked and silenced.
+    """Log-mel spectrum of full bandwidth, with the bands that the recording lacks marked and silenced.
 
     Parameters
     ----------
@@ -115,24 +117,47 @@ def log_mel(waveform: Tensor, *, bandwidth_hz: Tensor | None = None, mask: Tenso
     Returns
     -------
     float32 (B, 2, 80, N // 160)
-        Row 0: natural log of the mel power, less its mean over real frames and real bands, divided by 4, zero
-        where masked. Row 1: 1.0 where the band is real, else 0.0.
+        Row 0: natural log of the power in a band, less its mean over real frames and real bands, divided by
+        4, zero where masked. Row 1: 1.0 where the band is real, else 0.0.
 
     Raises
     ------
     ValueError
         If a rank or a length does not fit.
     """
-    power = _power_spectrum(waveform, LOG_MEL_N_FFT)
-    mel = (_filters(LOG_MEL_N_FFT, N_MELS, power.device) @ power).clamp_(min=POWER_FLOOR).log_()
-    n_rows, _, n_mel_frames = mel.shape
-    bands = _real_bands(bandwidth_hz, n_rows, mel.device)[:, :, None].to(mel.dtype)  # (B, M, 1)
-    frames = _real_frames(mask, n_rows, n_mel_frames, mel.device)[:, None, :].to(mel.dtype)  # (B, 1, frames)
+    power = _power_spectrum(waveform, FULL_BAND_N_FFT)
+    mel = _filters(FULL_BAND_N_FFT, N_MELS, power.device) @ power
+    return _level(mel, mel_edges_hz()[2:], bandwidth_hz, mask)
+
+
+def log_spectrum(
+    waveform: Tensor, *, bandwidth_hz: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
+    """Log spectrum in 256 bands of 31.25 Hz: unlike mel bands, they tell harmonics apart in the whole band.
+
+    Parameters and errors as of ``log_mel``.
+
+    Returns
+    -------
+    float32 (B, 2, 256, N // 160)
+        As of ``log_mel``; band k is centred at 31.25 (k + 1) Hz.
+    """
+    power = _power_spectrum(waveform, FULL_BAND_N_FFT)[:, 1:]  # 0 Hz is the offset of the recorder
+    centres = np.arange(1, N_BANDS + 1) * SAMPLE_RATE / FULL_BAND_N_FFT
+    return _level(power, centres, bandwidth_hz, mask)
+
+
+def _level(power: Tensor, upper_hz: np.ndarray, bandwidth_hz: Tensor | None, mask: Tensor | None) -> Tensor:
+    """Log power (B, M, frames) of bands up to ``upper_hz`` (M,), made independent of gain, and their mask."""
+    level = power.clamp(min=POWER_FLOOR).log_()
+    n_rows, n_bands, n_steps = level.shape
+    bands = _real_bands(bandwidth_hz, n_rows, upper_hz, level.device)[:, :, None].to(level.dtype)  # (B, M, 1)
+    frames = _real_frames(mask, n_rows, n_steps, level.device)[:, None, :].to(level.dtype)  # (B, 1, frames)
     n_real = bands.sum(dim=(1, 2)) * frames.sum(dim=(1, 2))
-    total = (bands * (mel @ frames.transpose(1, 2))).sum(dim=(1, 2))
+    total = (bands * (level @ frames.transpose(1, 2))).sum(dim=(1, 2))
     mean = total / n_real.clamp(min=1.0)
-    level = (mel - mean[:, None, None]).mul_(1.0 / LOG_MEL_SCALE).mul_(bands).mul_(frames)
-    return torch.stack([level, bands.expand_as(mel)], dim=1)
+    level = (level - mean[:, None, None]).mul_(1.0 / LEVEL_SCALE).mul_(bands).mul_(frames)
+    return torch.stack([level, bands.expand_as(level)], dim=1)
 
 
 def cut_pieces(waveform: Tensor) -> Tensor:
@@ -189,13 +214,15 @@ def _filters(n_fft: int, n_mels: int, device: torch.device) -> Tensor:
         return torch.tensor(mel_bank(n_fft, n_mels), device=device)
 
 
-def _real_bands(bandwidth_hz: Tensor | None, n_rows: int, device: torch.device) -> Tensor:
-    """Bands that lie below the bandwidth: bool (B, 80)."""
+def _real_bands(
+    bandwidth_hz: Tensor | None, n_rows: int, upper_hz: np.ndarray, device: torch.device
+) -> Tensor:
+    """Bands that lie below the bandwidth: bool (B, M)."""
     if bandwidth_hz is None:
-        return torch.ones(n_rows, N_MELS, dtype=torch.bool, device=device)
+        return torch.ones(n_rows, len(upper_hz), dtype=torch.bool, device=device)
     if bandwidth_hz.shape != (n_rows,):
         raise ValueError(f"expected bandwidth_hz ({n_rows},), got {tuple(bandwidth_hz.shape)}")
-    upper = torch.tensor(mel_edges_hz()[2:], device=device)
+    upper = torch.tensor(upper_hz, device=device)
     return upper[None] <= bandwidth_hz.to(upper)[:, None] + 1e-3  # the highest edge is Nyquist up to rounding
 
 

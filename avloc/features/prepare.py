@@ -6,11 +6,20 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, cut_pieces, log_mel, whisper_mel
+from avloc.features.audio import (
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    cut_pieces,
+    log_mel,
+    log_spectrum,
+    whisper_mel,
+)
 from avloc.features.quality import measure_bandwidth
 
 CROP_MEAN = 0.421  # of gray values in [0, 1]; as Auto-AVSR standardises its mouth crops
 CROP_STD = 0.165
+
+FULL_BAND = {"log_mel": log_mel, "log_spectrum": log_spectrum}
 
 Crops = Mapping[str, Tensor]
 
@@ -27,7 +36,7 @@ def prepare(
     Parameters
     ----------
     inputs : tuple of str
-        Of ``"whisper_mel"``, ``"log_mel"``, ``"mouth96_box"`` and ``"face112"``.
+        Of ``"whisper_mel"``, ``"log_mel"``, ``"log_spectrum"``, ``"mouth96_box"`` and ``"face112"``.
     waveform : float32 (B, 640 * T) [-1, 1], optional
         At 16 kHz.
     audio_mask : bool (B, T), optional
@@ -39,8 +48,9 @@ def prepare(
     -------
     tuple of Tensor
         ``"whisper_mel"``: float32 (B, P, 80, 640), clamped for each piece on its own. ``"log_mel"``: float32
-        (B, 2, 80, 4 T), the bandwidth measured for each row. ``"mouth96_box"``: float32 (B, T, 96, 96), and
-        ``"face112"``: float32 (B, T, 112, 112), gray values standardised.
+        (B, 2, 80, 4 T), and ``"log_spectrum"``: float32 (B, 2, 256, 4 T), the bandwidth measured for each
+        row. ``"mouth96_box"``: float32 (B, T, 96, 96), and ``"face112"``: float32 (B, T, 112, 112), gray
+        values standardised.
 
     Raises
     ------
@@ -58,9 +68,12 @@ def _prepare_whisper_mel(waveform: Tensor | None, audio_mask: Tensor | None, cro
     return whisper_mel(pieces.flatten(0, 1)).unflatten(0, pieces.shape[:2])
 
 
-def _prepare_log_mel(waveform: Tensor | None, audio_mask: Tensor | None, crops: Crops) -> Tensor:
-    waveform = _required(waveform, "log_mel", "waveform=...")
-    return log_mel(waveform, bandwidth_hz=_bandwidths_hz(waveform, audio_mask), mask=audio_mask)
+def _prepare_full_band(
+    waveform: Tensor | None, audio_mask: Tensor | None, crops: Crops, *, name: str
+) -> Tensor:
+    waveform = _required(waveform, name, "waveform=...")
+    bandwidth_hz = _bandwidths_hz(waveform, audio_mask)
+    return FULL_BAND[name](waveform, bandwidth_hz=bandwidth_hz, mask=audio_mask)
 
 
 def _prepare_crop(
@@ -92,7 +105,7 @@ def _bandwidths_hz(waveform: Tensor, audio_mask: Tensor | None) -> Tensor:
 
 _TRANSFORMS: dict[str, Callable[[Tensor | None, Tensor | None, Crops], Tensor]] = {
     "whisper_mel": _prepare_whisper_mel,
-    "log_mel": _prepare_log_mel,
+    **{name: partial(_prepare_full_band, name=name) for name in FULL_BAND},
     "mouth96_box": partial(_prepare_crop, name="mouth96_box", size_px=96),
     "face112": partial(_prepare_crop, name="face112", size_px=112),
 }

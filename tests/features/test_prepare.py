@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from avloc.features.audio import PIECE_SAMPLES, log_mel, whisper_mel
+from avloc.features.audio import PIECE_SAMPLES, log_mel, log_spectrum, whisper_mel
 from avloc.features.prepare import prepare
 
 
@@ -35,9 +35,11 @@ def test_each_row_is_masked_above_its_own_bandwidth():
     spectrum = torch.fft.rfft(waveform[0])
     spectrum[len(spectrum) // 2 :] = 0  # 4 kHz
     waveform[0] = torch.fft.irfft(spectrum, n=waveform.shape[1])
-    (mel,) = prepare(("log_mel",), waveform=waveform)
+    mel, linear = prepare(("log_mel", "log_spectrum"), waveform=waveform)
     assert 45 < mel[0, 1, :, 0].sum() < 65 and mel[1, 1].min() == 1.0
+    assert 120 < linear[0, 1, :, 0].sum() < 136 and linear[1, 1].min() == 1.0
     torch.testing.assert_close(mel[1:], log_mel(waveform[1:]))
+    torch.testing.assert_close(linear[1:], log_spectrum(waveform[1:]))
 
 
 def test_bandwidth_is_measured_where_there_is_sound():
@@ -78,7 +80,7 @@ def test_an_encoder_may_read_mouth_and_face():
 
 
 def test_a_missing_or_unknown_input_is_refused_by_name():
-    with pytest.raises(ValueError, match="'mel'.*'face112', 'log_mel', 'mouth96_box', 'whisper_mel'"):
+    with pytest.raises(ValueError, match="'mel'.*'face112', 'log_mel', 'log_spectrum', 'mouth96_box'"):
         prepare(("mel",), waveform=noise(1, 160))
     with pytest.raises(ValueError, match="'log_mel' needs waveform"):
         prepare(("log_mel",))

@@ -34,10 +34,10 @@ class LogSpectraStem(nn.Module):
     ----------
     channels : int
         Output channels.
+    n_bands, band_step : int
+        Bands of the input, and how many of them a step of the first convolution takes.
     widths : tuple of int
         Channels of the three two-dimensional convolutions.
-    n_mels : int
-        Bands of the input.
     n_blocks : int
         Convolution blocks at 25 Hz.
     """
@@ -46,23 +46,23 @@ class LogSpectraStem(nn.Module):
         self,
         *,
         channels: int,
+        n_bands: int,
+        band_step: int,
         widths: tuple[int, int, int] = (32, 48, 64),
-        n_mels: int = 80,
         n_blocks: int = 2,
     ) -> None:
         super().__init__()
         first, second, third = widths
         self.convs = nn.ModuleList(
             (
-                nn.Conv2d(2, first, (5, 3), stride=(2, 1), padding=(2, 1)),
+                nn.Conv2d(2, first, (2 * band_step + 1, 3), stride=(band_step, 1), padding=(band_step, 1)),
                 nn.Conv2d(first, second, (3, 4), stride=(2, 2), padding=(1, 1)),
                 nn.Conv2d(second, third, (3, 4), stride=(2, 2), padding=(1, 1)),
             )
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
-        n_bands = n_mels
-        for _ in self.convs:
-            n_bands = (n_bands + 1) // 2
+        for conv in self.convs:
+            n_bands = -(-n_bands // conv.stride[0])
         self.project = nn.Conv1d(third * n_bands, channels, 1)
         self.blocks = nn.ModuleList(ConvBlock(channels, kernel=7) for _ in range(n_blocks))
 
@@ -95,6 +95,9 @@ def _fused(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     return torch.ops.aten.gelu_(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+SPECTRA = {"log_mel": (80, 2), "log_spectrum": (256, 4)}  # bands, and the step of the first convolution
+
+
 @ENCODERS.register_module()
 class TwoStemEncoder(nn.Module):
     """Whisper's encoder cut after a middle block, beside log spectra.
@@ -108,14 +111,21 @@ class TwoStemEncoder(nn.Module):
         with the picture.
     spectral_channels : int
         Channels of the log spectra's share.
+    spectrum : str
+        What the log spectra are: ``"log_mel"`` or ``"log_spectrum"``.
 
     Attributes
     ----------
     inputs : tuple of str
-        ``("whisper_mel", "log_mel")``: (B, P, 80, 640) and (B, 2, 80, 4T).
+        ``("whisper_mel", spectrum)``: (B, P, 80, 640) and (B, 2, M, 4T), M 80 mel bands or 256 linear ones.
+
+    Raises
+    ------
+    ValueError
+        If the spectrum is unknown.
     """
 
-    inputs = ("whisper_mel", "log_mel")
+    inputs: tuple[str, ...] = ("whisper_mel", "log_mel")
     frame_rate = Fraction(25)
 
     def __init__(
@@ -126,8 +136,12 @@ class TwoStemEncoder(nn.Module):
         n_heads: int = 6,
         recogniser_channels: int = 128,
         spectral_channels: int = 128,
+        spectrum: str = "log_mel",
     ) -> None:
+        if spectrum not in SPECTRA:
+            raise ValueError(f"spectrum must be one of {', '.join(SPECTRA)}, got {spectrum!r}")
         super().__init__()
+        self.inputs = ("whisper_mel", spectrum)
         self.out_channels = recogniser_channels + spectral_channels
         self.sync_channels = recogniser_channels
         self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, final_norm=False)
@@ -140,7 +154,8 @@ class TwoStemEncoder(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, recogniser_channels), nn.GELU(), nn.Dropout(0.1)
         )
         self.recogniser_block = ConvBlock(recogniser_channels, kernel=5)
-        self.spectral = LogSpectraStem(channels=spectral_channels)
+        n_bands, band_step = SPECTRA[spectrum]
+        self.spectral = LogSpectraStem(channels=spectral_channels, n_bands=n_bands, band_step=band_step)
 
     def hidden_states(self, pieces: Tensor, mask: Tensor | None = None) -> Tensor:
         """Give all kept layers of (N, 80, 640) pieces, averaged to 25 Hz: (layers, N, 160, width).

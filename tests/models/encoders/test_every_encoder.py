@@ -5,8 +5,10 @@ from avloc.models.encoders.compact import CompactVisualEncoder
 from avloc.models.encoders.two_stem import TwoStemEncoder, join_pieces
 from avloc.registry import ENCODERS
 
+TWO_STEMS = dict(width=64, n_layers=2, n_heads=2, recogniser_channels=24, spectral_channels=16)
 SMALL = {
-    "TwoStemEncoder": dict(width=64, n_layers=2, n_heads=2, recogniser_channels=24, spectral_channels=16),
+    "TwoStemEncoder": TWO_STEMS,
+    "TwoStemEncoder with linear bands": dict(**TWO_STEMS, spectrum="log_spectrum"),
     "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
     "CompactVisualEncoder with face": dict(width=8, out_channels=40, n_blocks=1, face_channels=16),
 }
@@ -20,6 +22,7 @@ def make_inputs(
     shapes = {
         "whisper_mel": (2, n_pieces, 80, 640),
         "log_mel": (2, 2, 80, 4 * n_frames),
+        "log_spectrum": (2, 2, 256, 4 * n_frames),
         "mouth96_box": (2, n_frames, 96, 96),
         "face112": (2, n_frames, 112, 112),
     }
@@ -59,7 +62,7 @@ def test_masked_frames_do_not_change_unmasked_ones(name, n_real):
     mask[:, n_real:] = False
     first, second = make_inputs(name, encoder, 160), make_inputs(name, encoder, 160)
     for kind, x in zip(encoder.inputs, second, strict=True):
-        if kind in ("whisper_mel", "log_mel"):
+        if kind in ("whisper_mel", "log_mel", "log_spectrum"):
             x[..., 4 * n_real :] = 9.0
         else:
             x[:, n_real:] = 9.0
@@ -141,3 +144,8 @@ def test_encoded_pieces_may_be_given_instead_of_the_mel():
 def test_default_sizes_are_what_the_configuration_documents():
     assert TwoStemEncoder.inputs == ("whisper_mel", "log_mel")
     assert CompactVisualEncoder.inputs == ("mouth96_box",)
+
+
+def test_an_unknown_spectrum_is_refused():
+    with pytest.raises(ValueError, match="one of log_mel, log_spectrum, got 'cqt'"):
+        TwoStemEncoder(**TWO_STEMS, spectrum="cqt")
