@@ -7,7 +7,13 @@ from avloc.models.hierarchical import HierarchicalLocalizer
 model = dict(
     type=HierarchicalLocalizer,
     audio_encoder=dict(
-        type=TwoStemEncoder, width=384, n_layers=3, n_heads=6, recogniser_channels=128, spectral_channels=128
+        type=TwoStemEncoder,
+        width=384,
+        n_layers=3,
+        n_heads=6,
+        recogniser_channels=128,
+        spectral_channels=128,
+        spectrum="log_spectrum",
     ),
     visual_encoder=dict(type=CompactVisualEncoder, width=24, out_channels=128, n_blocks=3, face_channels=0),
     alignment=dict(channels=64, max_lag=15, reach=3),

@@ -1,0 +1,219 @@
+"""Train, measure and package weights with one command; every step is done once, and a stopped run goes on.
+
+python tools/train_default.py --data corpus/manifest.json --data media/manifest.json --work-dir WORK \
+    --init default --minutes 50 --version 4 --out default.safetensors
+
+The steps, each a command of its own that is printed before it runs:
+
+1. ``train``: one round, from ``--init`` (a name or file of avloc's weights) or from nothing but Whisper's
+   published encoder (``--recogniser``). With ``--minutes`` it is as long as fits: a trial of a few updates
+   tells how long one takes on this machine. A stopped round goes on from its newest checkpoint.
+2. ``items``: development recordings with exact truth, wide-band, telephone and video; the same for every run.
+3. ``figures``: accuracy on each of them, and synchrony, of the trained weights.
+4. ``card``: thresholds, figures and limits into the weights, which are then written to ``--out``.
+
+The next round starts from the last one's weights with another ``--work-dir`` and ``--seed``. ``--set`` is
+handed to ``avloc train``; ``--only STEP`` does one step, ``--dry-run`` prints the commands and runs nothing.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TRIAL_UPDATES = 40  # the first ones are slower: memory and threads are being set up
+SETTLED = 20  # updates of a trial that are not counted
+OVERHEAD = 1.15  # development figures and checkpoints during the round
+ITEMS = {
+    "wide": ("audio_wide", "--use dev --condition wide --n 400 --seed 7"),
+    "telephone": ("audio_telephone", "--use dev --condition telephone --n 300 --seed 8"),
+    "video": ("audio_visual", "--use held_out --any-licence --video --n 78 --seed 9"),
+}
+STEPS = ("train", "items", "figures", "card")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command: what it belongs to, its words, and the file that is there when it is done."""
+
+    name: str
+    command: tuple[str, ...]
+    done: Path
+
+    def __str__(self) -> str:
+        return shlex.join(self.command)
+
+
+def plan(options: argparse.Namespace, iterations: int) -> Iterator[Step]:
+    """List the commands of a run in order."""
+    work, media = Path(options.work_dir), [word for name in options.data for word in ("--media", name)]
+    weights = work / "train" / "weights.safetensors"
+    yield Step("train", (*train_command(options, work / "train"), *settings(iterations, options)), weights)
+    for name, (_, recipe) in ITEMS.items():
+        folder = work / "items" / name
+        cache = ("--cache", str(work / "cache"))
+        command = ("avloc", "synth", str(folder), *recipe.split(), *media, *cache)
+        yield Step("items", command, folder / "manifest.jsonl")
+    for name in ITEMS:
+        out = work / f"accuracy_{name}.json"
+        where = ("--items", str(work / "items" / name), "--weights", str(weights), "--out", str(out))
+        yield Step("figures", ("python", "benchmarks/accuracy.py", *where, "--bootstrap", "200"), out)
+    out = work / "sync.json"
+    where = ("--weights", str(weights), "--cache", str(work / "cache"), "--out", str(out))
+    yield Step("figures", ("python", "benchmarks/sync.py", *media, *where), out)
+    results = [f"{path}={work / f'accuracy_{name}.json'}" for name, (path, _) in ITEMS.items()]
+    yield Step(
+        "card",
+        (
+            *("python", "tools/write_card.py", "--weights", str(weights), *media),
+            *(word for result in results for word in ("--result", result)),
+            *("--sync", str(work / "sync.json"), "--version", options.version),
+            *(word for told in recipe_of(options, iterations) for word in ("--command", told)),
+            *("--out", options.out),
+        ),
+        Path(options.out),
+    )
+
+
+def train_command(options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
+    """Give the words of ``avloc train``, without those that only this run needs."""
+    given = {"--init": options.init, "--recogniser": options.recogniser}
+    start = [word for name, value in given.items() if value for word in (name, value)]
+    media = [word for name in options.data for word in ("--media", name)]
+    return ("avloc", "train", options.config, *start, *media, "--work-dir", str(folder))
+
+
+def settings(iterations: int, options: argparse.Namespace) -> tuple[str, ...]:
+    """Give the ``--set`` options of a round; what was asked for comes last and so decides."""
+    chosen = (f"train.iterations={iterations}", f"train.seed={options.seed}", *options.set)
+    return tuple(word for setting in chosen for word in ("--set", setting))
+
+
+def recipe_of(options: argparse.Namespace, iterations: int) -> list[str]:
+    """Say how the weights were made: the earlier rounds as given, and this one without its folders."""
+    told = argparse.Namespace(**vars(options))
+    told.data = ["/".join(Path(name).parts[-2:]) for name in options.data]
+    told.init, told.recogniser = (name and Path(name).name for name in (options.init, options.recogniser))
+    this = shlex.join((*train_command(told, Path("WORK")), *settings(iterations, told)))
+    return [*options.command, this]
+
+
+def updates_that_fit(minutes: float, seconds_an_update: float) -> int:
+    """Say how many updates fit into the time, development figures included.
+
+    Raises
+    ------
+    SystemExit
+        If it is not even one.
+    """
+    n_updates = int(minutes * 60 / (seconds_an_update * OVERHEAD))
+    if n_updates < 2:
+        raise SystemExit(
+            f"an update takes {seconds_an_update:.1f} s here: --minutes {minutes:g} is too short; give more"
+        )
+    return n_updates
+
+
+def seconds_an_update(log: str) -> float:
+    """Read the mean time of the settled updates from the log of a trial.
+
+    Examples
+    --------
+    >>> seconds_an_update("[20/40] lr: 1 time: 3.0 data_time: 0.1 [40/40] lr: 1 time: 1.5 data_time: 0.1")
+    1.5
+    """
+    times = {int(n): float(t) for n, t in re.findall(r"\[ *(\d+)/\d+\].*? time: ([0-9.]+)", log)}
+    settled = [time for n, time in times.items() if n > SETTLED]
+    if not settled:
+        raise SystemExit("the trial told no time of an update; look at its log")
+    return sum(settled) / len(settled)
+
+
+def iterations_of(options: argparse.Namespace) -> int:
+    """Say how long the round is: as given, as an earlier start of the same run chose, or as a trial says."""
+    if options.iterations:
+        return options.iterations
+    chosen = Path(options.work_dir) / "iterations.json"
+    if chosen.exists():
+        return int(json.loads(chosen.read_text())["iterations"])
+    if options.dry_run:
+        raise SystemExit("--dry-run with --minutes would have to run a trial; give --iterations")
+    folder = Path(options.work_dir) / "trial"
+    short = (f"train.iterations={TRIAL_UPDATES}", "train.warmup=2", "train.log_every=10")
+    words = tuple(word for setting in (*options.set, *short) for word in ("--set", setting))
+    command = (*train_command(options, folder), *words)
+    print(f"trial: {shlex.join(command)}", flush=True)
+    done = subprocess.run(executable(command), cwd=ROOT, check=True, capture_output=True, text=True)
+    took = seconds_an_update(done.stdout + done.stderr)
+    iterations = updates_that_fit(options.minutes, took)
+    chosen.write_text(json.dumps({"iterations": iterations, "seconds_an_update": took}) + "\n")
+    return iterations
+
+
+def executable(command: Sequence[str]) -> list[str]:
+    """Give a command as this interpreter runs it: ``avloc`` and ``python`` are its own."""
+    first = {"avloc": [sys.executable, "-m", "avloc"], "python": [sys.executable]}[command[0]]
+    return [*first, *command[1:]]
+
+
+def run(step: Step) -> None:
+    """Run a command unless its result is there; a round that was stopped goes on."""
+    if step.done.exists():
+        print(f"{step.name}: {step.done} is there", flush=True)
+        return
+    command = list(step.command)
+    if step.name == "train" and list(step.done.parent.glob("iter_*.pth")):
+        command.append("--resume")
+    print(f"{step.name}: {shlex.join(command)}", flush=True)
+    subprocess.run(executable(command), cwd=ROOT, check=True)
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; paths become absolute, because commands run in the root of the checkout."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", action="append", required=True, metavar="MANIFEST")
+    parser.add_argument("--work-dir", required=True)
+    parser.add_argument("--out", required=True, metavar="FILE")
+    parser.add_argument("--config", default="default")
+    parser.add_argument("--init", metavar="NAME|FILE")
+    parser.add_argument("--recogniser", metavar="FILE")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float)
+    length.add_argument("--iterations", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--command", action="append", default=[], help="how --init was made; for the card")
+    parser.add_argument("--only", choices=STEPS)
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args(arguments)
+    if not (options.init or options.recogniser):
+        parser.error("start from weights (--init) or from Whisper's published encoder (--recogniser)")
+    options.data = [str(Path(name).resolve()) for name in options.data]
+    options.work_dir, options.out = (str(Path(p).resolve()) for p in (options.work_dir, options.out))
+    if options.recogniser:
+        options.recogniser = str(Path(options.recogniser).resolve())
+    if options.init and Path(options.init).suffix:
+        options.init = str(Path(options.init).resolve())
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = read_options(arguments)
+    if not options.dry_run:
+        Path(options.work_dir).mkdir(parents=True, exist_ok=True)
+    for step in plan(options, iterations_of(options)):
+        if options.only in (None, step.name):
+            print(step) if options.dry_run else run(step)
+
+
+if __name__ == "__main__":
+    main()
