@@ -190,7 +190,7 @@ def test_the_networks_own_outputs_train_every_part(network):
     batch = TrainingBatch(
         audio=(
             torch.randn(2, 1, 80, 640, generator=generator),
-            torch.randn(2, 2, 80, 640, generator=generator),
+            torch.randn(2, 2, 256, 640, generator=generator),
         ),
         audio_mask=mask,
         visual=(torch.randn(2, 160, 96, 96, generator=generator),),
