@@ -63,22 +63,9 @@ def mouth_crop(frame_gray: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def face_crop(frame_gray: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Square around the whole face with its border, 1.4 box widths wide, resampled by area.
+    """Square around the whole face with its border, 1.4 box widths wide, uint8 (112, 112).
 
-    Parameters
-    ----------
-    frame_gray : uint8 (H, W)
-    box : float (4,) [px]
-        x, y, width, height of the face in this frame; beyond the frame its edge is repeated.
-
-    Returns
-    -------
-    uint8 (112, 112)
-
-    Raises
-    ------
-    ValueError
-        If the box is not finite or has no width.
+    Parameters and errors as of ``mouth_crop``.
     """
     return _cut_square(frame_gray, *face_square(box), FACE_CROP_PX)
 

@@ -44,6 +44,20 @@ class Maker:
         path.write_bytes(b"RIFF" + struct.pack("<I", len(body) + len(data)) + body + data)
         return path
 
+    def song_with_cover(self) -> Path:
+        """Sound with a picture of its cover, which is no video."""
+        path = self.folder / "song.m4a"
+        with av.open(str(path), "w", format="mp4") as container:
+            sound = container.add_stream("aac", rate=16000, layout="mono")
+            cover = container.add_stream("mjpeg", rate=1)
+            cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+            cover.disposition = av.stream.Disposition.attached_pic
+            container.mux(cover.encode(av.VideoFrame.from_ndarray(self.square(0), format="rgb24")))
+            frame = av.AudioFrame.from_ndarray(self.tone(1.0), format="fltp", layout="mono")
+            frame.sample_rate = 16000
+            container.mux([*sound.encode(frame), *sound.encode(None)])
+        return path
+
     def clip(
         self,
         name: str = "a.mp4",

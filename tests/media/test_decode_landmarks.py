@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 
@@ -167,15 +166,6 @@ def test_a_track_of_hours_reaches_the_child(make):
 
 
 def test_a_cover_is_no_picture_to_have_landmarks_of(make):
-    path = make.folder / "song.m4a"
-    with av.open(str(path), "w", format="mp4") as container:
-        sound = container.add_stream("aac", rate=16000, layout="mono")
-        cover = container.add_stream("mjpeg", rate=1)
-        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
-        container.mux(cover.encode(av.VideoFrame.from_ndarray(make.square(0), format="rgb24")))
-        frame = av.AudioFrame.from_ndarray(make.tone(1.0), format="fltp", layout="mono")
-        frame.sample_rate = 16000
-        container.mux([*sound.encode(frame), *sound.encode(None)])
+    path = make.song_with_cover()
     with pytest.raises(MissingStreamError, match="there is no video stream"):
         Decoder(open_recording(path), landmarks=still(np.arange(3)))

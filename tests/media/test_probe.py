@@ -73,16 +73,7 @@ def test_a_variable_frame_rate_is_noticed(make):
 
 
 def test_cover_art_is_no_video(make):
-    path = make.folder / "song.m4a"
-    with av.open(str(path), "w", format="mp4") as container:
-        sound = container.add_stream("aac", rate=16000, layout="mono")
-        cover = container.add_stream("mjpeg", rate=1)
-        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
-        container.mux(cover.encode(av.VideoFrame.from_ndarray(make.square(0), format="rgb24")))
-        frame = av.AudioFrame.from_ndarray(make.tone(1.0), format="fltp", layout="mono")
-        frame.sample_rate = 16000
-        container.mux([*sound.encode(frame), *sound.encode(None)])
+    path = make.song_with_cover()
     recording = open_recording(path)
     assert recording.video is None
     assert recording.audio is not None
