@@ -8,11 +8,30 @@ could run any function of the machine. :func:`build` looks names up in the close
 import difflib
 import inspect
 import math
-from collections.abc import Iterable, Mapping
-
-from mmengine.registry import Registry
+from collections.abc import Callable, Iterable, Mapping
 
 from avloc.errors import ConfigError
+
+try:
+    from mmengine.registry import Registry
+except ModuleNotFoundError:  # on a machine that only trains; a table is all that is needed of it
+
+    class Registry:
+        """Classes by their names: as much of mmengine's ``Registry`` as avloc uses."""
+
+        def __init__(self, name: str, *, scope: str) -> None:
+            self.name, self.scope = name, scope
+            self.module_dict: dict[str, type] = {}
+
+        def register_module(self) -> Callable[[type], type]:
+            """Give the decorator that enters a class under its own name."""
+
+            def enter(cls: type) -> type:
+                self.module_dict[cls.__name__] = cls
+                return cls
+
+            return enter
+
 
 ENCODERS = Registry("encoder", scope="avloc")
 NETWORKS = Registry("network", scope="avloc")

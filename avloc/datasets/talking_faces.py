@@ -106,10 +106,9 @@ class TalkingFaces:
         ]
         folder = Path(cache) / "faces"
         folder.mkdir(parents=True, exist_ok=True)
-        kind = "" if crops == MOUTH else "-" + "-".join(crops)
         kept, files = [], []
         for entry in chosen:
-            file = folder / f"{entry.sha256[:24]}-v{VERSION}{kind}.npz"
+            file = cache_file(cache, entry, crops)
             if not file.exists():
                 _decode(entry, file, crops)
             if _read(file, "n_frames") > 0:
@@ -136,6 +135,19 @@ class TalkingFaces:
         """Draw an index; a face counts with the square root of its seconds."""
         place = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1])
         return int(min(place, len(self) - 1))
+
+
+def cache_file(cache: str | Path, entry: Entry, crops: tuple[str, ...]) -> Path:
+    """Where the cache keeps a clip with its crops."""
+    kind = "" if crops == MOUTH else "-" + "-".join(crops)
+    return Path(cache) / "faces" / f"{entry.sha256[:24]}-v{VERSION}{kind}.npz"
+
+
+def store_clip(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the cache file of a clip in one step."""
+    part = file.with_suffix(".part.npz")
+    np.savez(part, **arrays)
+    part.replace(file)
 
 
 def _read(file: Path, name: str) -> np.ndarray:
@@ -165,17 +177,9 @@ def _decode(entry: Entry, file: Path, crops: tuple[str, ...]) -> None:
     averages = measure_speech(cut.astype(np.float32) / 32768)
     rows = (averages.level, averages.threshold, averages.speech)
     rows += (averages.floor, averages.bandwidth_hz, averages.offset)
-    part = file.with_suffix(".part.npz")
-    np.savez(
-        part,
-        n_frames=n_frames,
-        samples=cut,
-        **{STORED[name]: crop[:n_frames] for name, crop in shown.items()},
-        present=present[:n_frames],
-        boxes=boxes[:n_frames],
-        **{f"sound_{k}": row for k, row in enumerate(rows)},
-    )
-    part.replace(file)
+    arrays = {"n_frames": n_frames, "samples": cut, "present": present[:n_frames], "boxes": boxes[:n_frames]}
+    arrays |= {STORED[name]: crop[:n_frames] for name, crop in shown.items()}
+    store_clip(file, arrays | {f"sound_{k}": row for k, row in enumerate(rows)})
 
 
 def join_faces(

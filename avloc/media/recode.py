@@ -2,13 +2,20 @@
 
 import io
 from fractions import Fraction
+from functools import cache
+from importlib.util import find_spec
 
-import av
 import numpy as np
 
 CODECS = {"mp3": ("libmp3lame", "mp3"), "aac": ("aac", "mp4"), "opus": ("libopus", "ogg")}
 FRAME = 960  # samples; encoders cut it as they need
 SHORTEST = 8 * FRAME  # a file of less than a few frames is not recognised
+
+
+@cache
+def can_recode() -> bool:
+    """Whether PyAV is installed; a machine that only trains need not have it."""
+    return find_spec("av") is not None
 
 
 def recode(samples: np.ndarray, sample_rate: int, *, codec: str, bit_rate: int) -> np.ndarray:
@@ -45,6 +52,8 @@ def recode(samples: np.ndarray, sample_rate: int, *, codec: str, bit_rate: int) 
 
 
 def _encode(samples: np.ndarray, sample_rate: int, codec: str, bit_rate: int) -> bytes:
+    import av
+
     encoder, container = CODECS[codec]
     stored = io.BytesIO()
     with av.open(stored, "w", format=container) as file:
@@ -61,6 +70,8 @@ def _encode(samples: np.ndarray, sample_rate: int, codec: str, bit_rate: int) ->
 
 
 def _decode(stored: bytes, sample_rate: int) -> np.ndarray:
+    import av
+
     resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
     pieces = []
     with av.open(io.BytesIO(stored)) as file:

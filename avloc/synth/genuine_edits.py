@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from avloc.features.audio import SAMPLE_RATE
+from avloc.media.recode import can_recode
 from avloc.synth.arrangement import Arrangement
 from avloc.synth.host import Host
 from avloc.synth.mastering import another_coder, denoise, loudness, music_bed
@@ -37,11 +38,11 @@ def draw_genuine_edits(
     """Draw what an honest editor does to an item whose host is drawn as that of ``family``.
 
     ``share`` is the probability that anything is done. At most one cut is made, none where the family needs
-    the times of the recording.
+    the times of the recording; ``recode`` is drawn where PyAV is installed.
     """
     if rng.random() >= share:
         return ()
-    names = [n for n in GENUINE_EDITS if picture or n != COVER]
+    names = [n for n in GENUINE_EDITS if (picture or n != COVER) and (can_recode() or n != "recode")]
     if family in IN_RECORDING_TIME:
         names = [n for n in names if n not in CUTS]
     drawn = list(rng.choice(names, size=int(rng.choice([1, 1, 2, 3])), replace=False))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from avloc.features.audio import RATE as GRID_RATE
 from avloc.features.audio import SAMPLES_PER_FRAME
@@ -168,6 +168,20 @@ class BatchSource(Dataset):
             forged=valid.any(1),
             families=tuple(item.family for item in items),
         )
+
+
+def load_batches(
+    source: BatchSource, settings: Mapping, device: torch.device, *, first: int = 0
+) -> DataLoader:
+    """Make batches from ``first`` on in ``settings["workers"]`` processes, in pinned memory for a GPU."""
+    return DataLoader(
+        source,
+        batch_size=None,
+        sampler=range(first, len(source)),
+        num_workers=settings["workers"],
+        prefetch_factor=4 if settings["workers"] else None,
+        pin_memory=device.type == "cuda",
+    )
 
 
 def stack_sound(waves: Sequence[np.ndarray], n_frames: int) -> tuple[Tensor, Tensor]:

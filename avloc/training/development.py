@@ -1,6 +1,9 @@
 """Figures on development identities while training: the same items, windows and corruptions every time."""
 
-from collections.abc import Mapping
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.decoding.proposals import Proposals
@@ -20,10 +24,12 @@ from avloc.metrics.table import SegmentTable
 from avloc.models.hierarchical import LocalizerOutputs
 from avloc.training.assignment import assign_frames
 from avloc.training.batches import RATE, BatchSource
-from avloc.training.objective import TrainingBatch
+from avloc.training.objective import TrainingBatch, map_tensors
 from avloc.training.sources import corrupt, picture_items, sound_items
 
 DEVELOPMENT_SEED = 1_000_003
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class DevelopmentSet:
                 n_batches=n_batches,
                 seed=DEVELOPMENT_SEED,
             )
-            conditions[name] = tuple(source[k] for k in range(n_batches))
+            conditions[name] = tuple(DataLoader(source, batch_size=None, num_workers=settings["workers"]))
         return cls(conditions, Selection.from_mapping(decoding))
 
     def measure(self, network: nn.Module) -> dict[str, float]:
@@ -75,13 +81,16 @@ class DevelopmentSet:
 
     def _condition(self, network: nn.Module, batches: tuple[TrainingBatch, ...]) -> dict[str, float]:
         proposals, references, scores, forged, frames, truth = {}, {}, [], [], [], []
+        device = next((p.device for p in network.parameters()), torch.device("cpu"))
         for batch in batches:
+            given = batch.to(device)
             outputs = network(
-                audio=batch.audio,
-                audio_mask=batch.audio_mask,
-                visual=batch.visual,
-                visual_mask=batch.visual_mask,
+                audio=given.audio,
+                audio_mask=given.audio_mask,
+                visual=given.visual,
+                visual_mask=given.visual_mask,
             )
+            outputs = map_tensors(outputs, Tensor.cpu)
             either = outputs.inside_logits.amax(1).sigmoid()  # (B, T)
             for row, found in enumerate(network.proposals(outputs)):
                 name = str(len(references))
@@ -114,3 +123,20 @@ class DevelopmentSet:
 def _inside(batch: TrainingBatch, outputs: LocalizerOutputs) -> Tensor:
     inside, _ = assign_frames(batch.segments, batch.modality, batch.valid, outputs.inside_logits.shape[2])
     return inside.amax(1) > 0
+
+
+def record_development(
+    measure: Callable[[nn.Module], dict], averaged: nn.Module, *, iteration: int, path: Path
+) -> None:
+    """Measure the network of an objective and append a line with the iteration to ``path``."""
+    was_training = averaged.training
+    averaged.eval()
+    with torch.inference_mode():
+        figures = measure(averaged.network)
+    averaged.train(was_training)
+    # What cannot be told, as an AUC of genuine items alone, is null: NaN is no JSON.
+    known = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+    line = json.dumps({"iteration": iteration, **known}, allow_nan=False)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+    logger.info("development %s", line)

@@ -1,7 +1,5 @@
-"""Hooks of the Runner: checkpoints without pickled code, and figures on development items while training."""
+"""Hooks of the Runner: plain checkpoints, the schedule, and figures on development items while training."""
 
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +7,10 @@ import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+
+from avloc.training.checkpoints import LOG_STATE
+from avloc.training.development import record_development
+from avloc.training.optimization import Schedule
 
 
 def _plain(value: object) -> object:
@@ -34,11 +36,7 @@ class PlainCheckpointHook(Hook):
 
     def before_save_checkpoint(self, runner: object, checkpoint: dict) -> None:
         """Replace the message hub's history buffers; numbers and state dicts lose their numpy types."""
-        checkpoint["message_hub"] = {
-            "log_scalars": {},
-            "runtime_info": {"iter": runner.iter},
-            "resumed_keys": {},
-        }
+        checkpoint["message_hub"] = LOG_STATE | {"runtime_info": {"iter": runner.iter}}
         for key in ("meta", "optimizer", "param_schedulers"):
             if key in checkpoint:
                 checkpoint[key] = _plain(checkpoint[key])
@@ -72,14 +70,42 @@ class DevelopmentHook(Hook):
         averaged = next(
             (hook.ema_model.module for hook in runner.hooks if hasattr(hook, "ema_model")), runner.model
         )
-        was_training = averaged.training
-        averaged.eval()
-        with torch.inference_mode():
-            figures = self.measure(averaged.network)
-        averaged.train(was_training)
-        # What cannot be told, as an AUC of genuine items alone, is null: NaN is no JSON.
-        known = {key: value if math.isfinite(value) else None for key, value in figures.items()}
-        line = json.dumps({"iteration": runner.iter + 1, **known}, allow_nan=False)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-        runner.logger.info(f"development {line}")
+        record_development(self.measure, averaged, iteration=runner.iter + 1, path=self.path)
+
+
+@HOOKS.register_module()
+class ScheduleHook(Hook):
+    """First of all hooks: learning rates by the schedule, and an end where its time is over.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The one that the plain loop follows too.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def before_train(self, runner: object) -> None:
+        """Train no further what is finished."""
+        self._end_if_finished(runner, runner.iter)
+
+    def before_train_iter(self, runner: object, batch_idx: int, data_batch: object = None) -> None:
+        """Set the learning rates of this update."""
+        self.schedule.set_rates(runner.optim_wrapper.param_groups, runner.iter)
+
+    def after_train_iter(
+        self, runner: object, batch_idx: int, data_batch: object = None, outputs: dict | None = None
+    ) -> None:
+        """Make this iteration the last one, for the hooks that come after this one too."""
+        self._end_if_finished(runner, runner.iter + 1)
+
+    def before_save_checkpoint(self, runner: object, checkpoint: dict) -> None:
+        """Keep the time that is used up."""
+        checkpoint["meta"]["elapsed_s"] = self.schedule.elapsed()
+
+    def _end_if_finished(self, runner: object, n_updates: int) -> None:
+        if self.schedule.finished(n_updates):
+            runner.train_loop._max_iters = n_updates  # its stop_training would skip the last checkpoint

@@ -1,9 +1,9 @@
-"""The network with its losses, in the shape that mmengine's Runner trains."""
+"""The network with its losses, in the shape that mmengine's Runner and the plain loop train."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -37,16 +37,23 @@ class TrainingBatch:
     families: tuple[str, ...]
 
     def to(self, device: torch.device) -> "TrainingBatch":
-        """Move its tensors to ``device``."""
+        """Move its tensors to ``device``; from pinned memory without waiting for them."""
+        return map_tensors(self, lambda value: value.to(device, non_blocking=True))
 
-        def move(value: object) -> object:
-            if isinstance(value, Tensor):
-                return value.to(device)
-            if isinstance(value, tuple) and value and isinstance(value[0], Tensor):
-                return tuple(v.to(device) for v in value)
-            return value
+    def pin_memory(self) -> "TrainingBatch":
+        """Pin its tensors; a data loader calls it."""
+        return map_tensors(self, Tensor.pin_memory)
 
-        return TrainingBatch(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+def map_tensors(value: object, change: Callable[[Tensor], Tensor]) -> object:
+    """Copy tuples and dataclasses with every tensor in them changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(map_tensors(inner, change) for inner in value)
+    if is_dataclass(value):
+        return type(value)(**{f.name: map_tensors(getattr(value, f.name), change) for f in fields(value)})
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class LossWeights:
     residual: float = 0.2
 
 
-class Objective(BaseModel):
+class Objective(nn.Module):
     """A localization network and the sum of its losses.
 
     Parameters
@@ -73,18 +80,26 @@ class Objective(BaseModel):
         Gives ``LocalizerOutputs``.
     weights : LossWeights
         Weight of each term.
+    bfloat16 : bool
+        Run the network in mixed precision; losses are float32 all the same.
     """
 
-    def __init__(self, network: nn.Module, weights: LossWeights) -> None:
+    def __init__(self, network: nn.Module, weights: LossWeights, *, bfloat16: bool = False) -> None:
         super().__init__()
-        self.network, self.weights = network, weights
+        self.network, self.weights, self.bfloat16 = network, weights, bfloat16
         self.contrast_sharpness = nn.Parameter(torch.tensor(2.0))
 
     def forward(self, batch: TrainingBatch, mode: str = "loss") -> dict[str, Tensor] | LocalizerOutputs:
         """Give losses by name (``mode="loss"``) or the network's outputs (``mode="tensor"``)."""
-        outputs = self.network(
-            audio=batch.audio, audio_mask=batch.audio_mask, visual=batch.visual, visual_mask=batch.visual_mask
-        )
+        with torch.autocast(batch.segments.device.type, torch.bfloat16, enabled=self.bfloat16):
+            outputs = self.network(
+                audio=batch.audio,
+                audio_mask=batch.audio_mask,
+                visual=batch.visual,
+                visual_mask=batch.visual_mask,
+            )
+        if self.bfloat16:
+            outputs = map_tensors(outputs, lambda v: v.float() if v.is_floating_point() else v)
         if mode == "tensor":
             return outputs
         terms = {
@@ -101,9 +116,9 @@ class Objective(BaseModel):
         """Update once; mmengine calls it."""
         with optim_wrapper.optim_context(self):
             losses = self(data.to(self.contrast_sharpness.device))
-        total, logged = self.parse_losses(losses)
+        total = sum(losses.values())
         optim_wrapper.update_params(total)
-        return logged
+        return {"loss": total, **losses}
 
     def _points(self, outputs: LocalizerOutputs, batch: TrainingBatch) -> dict[str, Tensor]:
         score_sum, distance_sum, modality_sum, n_positive = 0.0, 0.0, 0.0, 0

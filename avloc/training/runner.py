@@ -1,4 +1,4 @@
-"""Training in one place: mmengine's Runner, its optimizer, schedules and hooks, in order of action."""
+"""A round of training in one place: start, the mmengine Runner with its hooks in order of action, result."""
 
 import errno
 import logging
@@ -6,25 +6,32 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from mmengine.hooks import EMAHook
-from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner, find_latest_checkpoint
-from torch.utils.data import DataLoader, Dataset
 
 from avloc.config import load_config
+from avloc.datasets.pack import Unpacked, unpack
 from avloc.errors import CheckpointError, ConfigError
 from avloc.features.audio import PIECE_FRAMES, PIECE_HOP
+from avloc.media.recode import can_recode
 from avloc.models.hierarchical import build_network
 from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
 from avloc.models.weights.whisper_openai import read_whisper_openai
+from avloc.training.batches import BatchSource, load_batches
+from avloc.training.checkpoints import latest_checkpoint, progress_of
 from avloc.training.development import DevelopmentSet
-from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook
+from avloc.training.devices import choose_device, runner_trains_on
 from avloc.training.objective import LossWeights, Objective
+from avloc.training.optimization import (
+    AVERAGE_GAMMA,
+    AVERAGE_MOMENTUM,
+    ENDLESS,
+    Schedule,
+    make_optimizer,
+)
+from avloc.training.plain import train_plainly
 from avloc.training.sources import build_source, standardise_recogniser
 
 logger = logging.getLogger(__name__)
@@ -33,12 +40,16 @@ logger = logging.getLogger(__name__)
 def train(
     config: str,
     *,
-    media: tuple[str, ...],
+    media: tuple[str, ...] = (),
+    pack: str | None = None,
     work_dir: str,
     overrides: Mapping[str, object] | None = None,
     recogniser: str | None = None,
     init: str | None = None,
     resume: bool = False,
+    device: str = "auto",
+    minutes: float | None = None,
+    plain: bool = False,
 ) -> Path:
     """Train the network of a configuration and write ``weights.safetensors`` into ``work_dir``.
 
@@ -49,6 +60,9 @@ def train(
     media : tuple of str
         ``manifest.json`` files; only entries with ``use: train`` whose licence allows shipped weights are
         trained on, and development figures come from ``use: dev``.
+    pack : str
+        A file of ``tools/pack_training.py`` in place of ``media``; where it holds weights and ``init`` is not
+        given, they are started from.
     work_dir : str
         Checkpoints, logs, caches and the result.
     overrides : mapping
@@ -59,6 +73,15 @@ def train(
         Weights of avloc to start from; parts that they lack start fresh.
     resume : bool
         Go on from the newest checkpoint of ``work_dir``.
+    device : str
+        Where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``, a GPU if there is
+        one. On a GPU the network runs in bfloat16 where that is safe.
+    minutes : float
+        Length of the round in place of ``train.iterations``, all its sessions together; what comes before
+        the first update does not count.
+    plain : bool
+        Use the loop that needs no mmengine. It is used where mmengine is not installed, too, and on a device
+        that mmengine would not choose.
 
     Returns
     -------
@@ -72,26 +95,54 @@ def train(
     """
     cfg = load_config(config, overrides=dict(overrides or {}))
     settings = cfg["train"]
+    place = choose_device(device)
     folder = _writable(work_dir)
     torch.manual_seed(settings["seed"])  # the first weights belong to the seed, as all that follows does
     network = _build(cfg["model"])
-    _check(settings, network)
+    _check(settings, network, minutes)
+    if pack is not None:
+        unpacked = _open_pack(pack, folder / "cache", settings, network)
+        media, init = (str(unpacked.manifest),), init or unpacked.weights
     _start_from(network, recogniser=recogniser, init=init)
-    checkpoint = find_latest_checkpoint(str(folder)) if resume else None
+    checkpoint = latest_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
-    first = _iteration_of(checkpoint, network)
+    first, used = progress_of(checkpoint, network)
+    if not can_recode():
+        logger.warning("PyAV is not installed: the genuine edit 'recode' is not drawn")
+    if minutes is not None:
+        settings = settings | {"iterations": ENDLESS}
     source = build_source(settings, network.inputs, media=media, cache=folder / "cache", first=first)
     if init is None and checkpoint is None:
         standardise_recogniser(network, source)
     _freeze(network, settings["trainable_layers"])
-    objective = Objective(network, LossWeights(**settings["losses"]))
+    objective = Objective(network, LossWeights(**settings["losses"]), bfloat16=place.type == "cuda")
     development = DevelopmentSet.build(
         settings, cfg["decoding"], network.inputs, media=media, cache=folder / "cache"
     )
-    runner = _assemble(objective, source, settings, folder, development, checkpoint)
-    runner.train()
-    return _write_weights(runner, cfg, folder, config)
+    schedule = Schedule(
+        warmup=settings["warmup"],
+        iterations=settings["iterations"],
+        seconds=None if minutes is None else minutes * 60,
+        used=used,
+    )
+    loop = train_plainly if plain or not runner_trains_on(place) else _train_with_runner
+    averaged, n_updates = loop(objective, source, settings, schedule, folder, development, checkpoint, place)
+    cfg["train"]["iterations"] = n_updates
+    target = folder / "weights.safetensors"
+    save_weights(target, averaged.cpu().eval(), config=cfg, card=unmeasured_card(config))
+    return target
+
+
+def _open_pack(pack: str, cache: Path, settings: Mapping, network: torch.nn.Module) -> Unpacked:
+    unpacked = unpack(pack, cache)
+    wanted = network.inputs.get("visual", unpacked.crops)
+    if settings["picture_share"] > 0 and wanted != unpacked.crops:
+        raise ConfigError(
+            f"{pack!r}: its faces have the crops {unpacked.crops}, the network reads {wanted}; make the pack "
+            "with the same --config"
+        )
+    return unpacked
 
 
 def _writable(work_dir: str) -> Path:
@@ -115,9 +166,11 @@ def _build(model: Mapping) -> torch.nn.Module:
         raise ConfigError(f"no network can be built of the key 'model': {error}") from error
 
 
-def _check(settings: Mapping, network: torch.nn.Module) -> None:
+def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -> None:
     """Refuse settings that would fail, or train something else, only after the media have been decoded."""
-    if not 0 < settings["warmup"] < settings["iterations"]:
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise ConfigError(f"--minutes must be above 0, got {minutes:g}")
+    if not 0 < settings["warmup"] < (ENDLESS if minutes else settings["iterations"]):
         got = f"{settings['warmup']} and {settings['iterations']}"
         raise ConfigError(f"train.warmup must be above 0 and below train.iterations, got {got}")
     if any(n < PIECE_FRAMES or (n - PIECE_FRAMES) % PIECE_HOP for n in settings["window_frames"]):
@@ -157,87 +210,47 @@ def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:
         block.requires_grad_(True)
 
 
-def _iteration_of(checkpoint: str | None, network: torch.nn.Module) -> int:
-    """Tell how many batches a checkpoint was trained on; it must be of this network."""
-    if checkpoint is None:
-        return 0
-    try:
-        stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        shapes = {key: tuple(value.shape) for key, value in stored["state_dict"].items()}
-        first = int(stored["meta"]["iter"])
-    except (OSError, EOFError, RuntimeError, LookupError, UnpicklingError) as error:
-        raise CheckpointError(
-            f"{checkpoint!r}: expected a checkpoint of a training, got {error!r}"
-        ) from error
-    expected = {f"network.{key}": tuple(value.shape) for key, value in network.state_dict().items()}
-    other = sorted(key for key, shape in expected.items() if shapes.get(key) != shape)
-    if other:
-        raise CheckpointError(
-            f"{checkpoint!r}: {other[0]!r} must have shape {expected[other[0]]}, got {shapes.get(other[0])}; "
-            "resume with the configuration that the training began with"
-        )
-    return first
-
-
-def _optimizer(objective: Objective, settings: Mapping) -> OptimWrapper:
-    recogniser, others = [], []
-    for name, parameter in objective.named_parameters():
-        if parameter.requires_grad:
-            (recogniser if ".recogniser." in name else others).append(parameter)
-    groups = [{"params": others}]
-    if recogniser:
-        groups.append({"params": recogniser, "lr": settings["learning_rate"] * settings["recogniser_rate"]})
-    optimizer = torch.optim.AdamW(
-        groups, lr=settings["learning_rate"], weight_decay=settings["weight_decay"], betas=(0.9, 0.98)
-    )
-    return OptimWrapper(optimizer, clip_grad={"max_norm": settings["clip_norm"]})
-
-
-def _assemble(
+def _train_with_runner(
     objective: Objective,
-    source: Dataset,
+    source: BatchSource,
     settings: Mapping,
+    schedule: Schedule,
     folder: Path,
     development: DevelopmentSet,
-    checkpoint: str | None,
-) -> Runner:
-    iterations, warmup = settings["iterations"], settings["warmup"]
-    return Runner(
+    checkpoint: Path | None,
+    device: torch.device,
+) -> tuple[torch.nn.Module, int]:
+    """Train with mmengine's Runner, which knows its device; give the averaged network and its updates."""
+    from mmengine.hooks import EMAHook
+    from mmengine.optim import OptimWrapper
+    from mmengine.runner import Runner
+
+    from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook, ScheduleHook
+
+    averaging = EMAHook(ema_type="MomentumAnnealingEMA", momentum=AVERAGE_MOMENTUM, gamma=AVERAGE_GAMMA)
+    runner = Runner(
         model=objective,
         work_dir=str(folder),
-        train_dataloader=DataLoader(
-            source,
-            batch_size=None,
-            shuffle=False,
-            num_workers=settings["workers"],
-            prefetch_factor=4 if settings["workers"] else None,
+        train_dataloader=load_batches(source, settings, device),
+        train_cfg={"by_epoch": False, "max_iters": settings["iterations"]},
+        optim_wrapper=OptimWrapper(
+            make_optimizer(objective, settings), clip_grad={"max_norm": settings["clip_norm"]}
         ),
-        train_cfg={"by_epoch": False, "max_iters": iterations},
-        optim_wrapper=_optimizer(objective, settings),
-        param_scheduler=[
-            {"type": "LinearLR", "start_factor": 0.05, "by_epoch": False, "begin": 0, "end": warmup},
-            {
-                "type": "CosineAnnealingLR",
-                "T_max": iterations - warmup,
-                "eta_min_ratio": 0.02,
-                "by_epoch": False,
-                "begin": warmup,
-                "end": iterations,
-            },
-        ],
         default_hooks={
             "logger": {"type": "LoggerHook", "interval": settings["log_every"]},
+            "param_scheduler": None,  # ScheduleHook stands in its place
             "checkpoint": {
                 "type": "CheckpointHook",
                 "by_epoch": False,
                 "interval": settings["checkpoint_every"],
+                "save_param_scheduler": False,
                 "max_keep_ckpts": 2,
             },
             "sampler_seed": None,  # the source has no sampler: a batch depends on its index alone
         },
         custom_hooks=[
-            # Averaged weights are what a checkpoint's state_dict holds and what is written in the end.
-            {"type": "EMAHook", "ema_type": "MomentumAnnealingEMA", "momentum": 0.002, "gamma": 8},
+            ScheduleHook(schedule),
+            averaging,  # its weights are what a checkpoint's state_dict holds and what is written in the end
             DevelopmentHook(
                 measure=development.measure,
                 interval=settings["evaluate_every"],
@@ -247,16 +260,11 @@ def _assemble(
         ],
         log_processor={"by_epoch": False},
         log_level="INFO",
-        load_from=checkpoint,
+        load_from=None if checkpoint is None else str(checkpoint),
         resume=checkpoint is not None,
         randomness={"seed": settings["seed"]},
         experiment_name=folder.name,
         cfg={},
     )
-
-
-def _write_weights(runner: Runner, cfg: Mapping, folder: Path, config: str) -> Path:
-    averaged = next(hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook))
-    target = folder / "weights.safetensors"
-    save_weights(target, averaged.network.eval(), config=cfg, card=unmeasured_card(config))
-    return target
+    runner.train()
+    return averaging.ema_model.module.network, runner.iter

@@ -35,6 +35,7 @@ def test_arguments_reach_the_runner_and_the_weights_are_printed(run, calls):
     assert (code, out) == (0, "work/weights.safetensors\n")
     overrides = {"train.iterations": 100, "train.name": "tiny", "model.visual_encoder": None}
     expected = dict(media=("a.json", "b.json"), work_dir="work", init="x.st", resume=True, recogniser=None)
+    expected |= dict(pack=None, device="auto", minutes=None, plain=False)
     assert calls == [("default", {**expected, "overrides": overrides})]
 
 
@@ -43,9 +44,18 @@ def test_arguments_reach_the_runner_and_the_weights_are_printed(run, calls):
     [
         "default --work-dir w",
         "default --media a.json",
+        "default --media a.json --pack b.pack --work-dir w",
         "default --media a.json --work-dir w --set x",
         "--media a.json --work-dir w",
     ],
 )
 def test_wrong_usage_exits_with_2_and_nothing_runs(run, calls, arguments):
     assert run("train", *arguments.split()).code == 2 and calls == []
+
+
+def test_a_pack_takes_the_place_of_recordings(run, calls):
+    arguments = "default --pack a.pack --work-dir w --device cuda --minutes 7.5 --plain"
+    assert run("train", *arguments.split()).code == 0
+    options = calls[0][1]
+    assert (options["pack"], options["media"], options["plain"]) == ("a.pack", (), True)
+    assert (options["device"], options["minutes"]) == ("cuda", 7.5)

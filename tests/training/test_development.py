@@ -19,6 +19,10 @@ def built(corpus, config) -> DevelopmentSet:
     return DevelopmentSet.build(settings, {}, inputs, media=corpus.media, cache=corpus.cache)
 
 
+def _same(prepared: tuple | None, other: tuple | None) -> bool:
+    return prepared is other is None or (None not in (prepared, other) and prepared[0] is other[0])
+
+
 class Oracle(nn.Module):
     """Knows the truth of the batches of a set; ``shift_s`` moves what it proposes."""
 
@@ -28,7 +32,7 @@ class Oracle(nn.Module):
         self.sign, self.shift_s = sign, shift_s
 
     def forward(self, *, audio, audio_mask, visual, visual_mask) -> LocalizerOutputs:
-        batch = next(b for b in self.batches if b.audio is audio and b.visual is visual)
+        batch = next(b for b in self.batches if _same(b.audio, audio) and _same(b.visual, visual))
         mask = audio_mask if visual_mask is None else audio_mask | visual_mask
         inside, zone = assign_frames(batch.segments, batch.modality, batch.valid, mask.shape[1])
         self.batch = batch

@@ -1,0 +1,88 @@
+"""Checkpoints of a training: plain data that loads with ``weights_only=True``, the same of both loops."""
+
+import os
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from avloc.errors import CheckpointError
+
+KEPT = 2
+LOG_STATE = {"log_scalars": {}, "resumed_keys": {}}  # what mmengine asks for beside the iteration
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Newest checkpoint of a work folder, which may have been moved since; None if there is none."""
+    told = folder / "last_checkpoint"
+    return folder / Path(told.read_text().strip()).name if told.is_file() else None
+
+
+def progress_of(checkpoint: Path | None, network: nn.Module) -> tuple[int, float]:
+    """Tell on how many batches and for how many seconds a checkpoint was trained.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no checkpoint of this network.
+    """
+    if checkpoint is None:
+        return 0, 0.0
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shapes = {key: tuple(value.shape) for key, value in stored["state_dict"].items()}
+        first, used = int(stored["meta"]["iter"]), float(stored["meta"].get("elapsed_s", 0.0))
+    except (OSError, EOFError, RuntimeError, LookupError, UnpicklingError) as error:
+        raise CheckpointError(
+            f"{str(checkpoint)!r}: expected a checkpoint of a training, got {error!r}"
+        ) from error
+    expected = {f"network.{key}": tuple(value.shape) for key, value in network.state_dict().items()}
+    other = sorted(key for key, shape in expected.items() if shapes.get(key) != shape)
+    if other:
+        raise CheckpointError(
+            f"{str(checkpoint)!r}: {other[0]!r} must have shape {expected[other[0]]}, got "
+            f"{shapes.get(other[0])}; resume with the configuration that the training began with"
+        )
+    return first, used
+
+
+def save_checkpoint(
+    folder: Path,
+    meta: dict,
+    objective: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    averaged: AveragedModel,
+) -> None:
+    """Write ``iter_N.pth``: averaged weights in front, the newest ones beside them; old files go."""
+    state = {
+        "meta": meta,
+        "state_dict": averaged.module.state_dict(),
+        "ema_state_dict": {f"module.{key}": value for key, value in objective.state_dict().items()}
+        | {"steps": averaged.n_averaged},
+        "optimizer": optimizer.state_dict(),
+        "message_hub": LOG_STATE | {"runtime_info": {"iter": meta["iter"]}},
+    }
+    path = folder / f"iter_{meta['iter']}.pth"
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
+    (folder / "last_checkpoint").write_text(str(path))
+    written = sorted(folder.glob("iter_*.pth"), key=lambda file: int(file.stem.removeprefix("iter_")))
+    for old in written[:-KEPT]:
+        old.unlink()
+
+
+def restore_checkpoint(
+    checkpoint: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, averaged: AveragedModel
+) -> int:
+    """Put a checkpoint of either loop back in place and give its number of updates."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    newest = state["ema_state_dict"]
+    averaged.n_averaged.fill_(newest.pop("steps"))
+    averaged.module.load_state_dict(state["state_dict"])
+    objective.load_state_dict({key.removeprefix("module."): value for key, value in newest.items()})
+    state["optimizer"].pop("base_param_settings", None)  # of mmengine's wrapper
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["meta"]["iter"])

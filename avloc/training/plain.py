@@ -1,0 +1,91 @@
+"""The training loop without mmengine: the same updates, files and checkpoints as the Runner's."""
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from avloc.training.batches import BatchSource, load_batches
+from avloc.training.checkpoints import restore_checkpoint, save_checkpoint
+from avloc.training.development import DevelopmentSet, record_development
+from avloc.training.objective import Objective, TrainingBatch
+from avloc.training.optimization import AVERAGE_GAMMA, AVERAGE_MOMENTUM, Schedule, make_optimizer
+
+logger = logging.getLogger(__name__)
+
+
+def train_plainly(
+    objective: Objective,
+    source: BatchSource,
+    settings: Mapping,
+    schedule: Schedule,
+    folder: Path,
+    development: DevelopmentSet,
+    checkpoint: Path | None,
+    device: torch.device,
+) -> tuple[nn.Module, int]:
+    """Train on ``device`` until the schedule ends.
+
+    Returns
+    -------
+    nn.Module
+        The averaged network.
+    int
+        Updates that it is made of, those of earlier sessions too.
+    """
+    torch.manual_seed(settings["seed"])
+    objective.to(device).train()
+    optimizer = make_optimizer(objective, settings)
+    averaged = AveragedModel(objective, multi_avg_fn=_average)
+    n_updates = 0
+    if checkpoint is not None:
+        n_updates = restore_checkpoint(checkpoint, objective, optimizer, averaged)
+    finished, began = schedule.finished(n_updates), time.monotonic()
+    for batch in () if finished else load_batches(source, settings, device, first=n_updates):
+        schedule.set_rates(optimizer.param_groups, n_updates)
+        losses = _update(objective, optimizer, batch.to(device), settings["clip_norm"])
+        averaged.update_parameters(objective)
+        n_updates += 1
+        finished = schedule.finished(n_updates)
+        if n_updates % settings["log_every"] == 0:
+            took = (time.monotonic() - began) / settings["log_every"]
+            _log(n_updates, losses, optimizer.param_groups[0]["lr"], took, schedule)
+            began = time.monotonic()
+        if n_updates % settings["evaluate_every"] == 0 or finished:
+            path = folder / "development.jsonl"
+            record_development(development.measure, averaged.module, iteration=n_updates, path=path)
+        if n_updates % settings["checkpoint_every"] == 0 or finished:
+            meta = {"iter": n_updates, "epoch": 0, "seed": settings["seed"], "elapsed_s": schedule.elapsed()}
+            save_checkpoint(folder, meta, objective, optimizer, averaged)
+        if finished:
+            break
+    return averaged.module.network, n_updates
+
+
+def _update(
+    objective: Objective, optimizer: torch.optim.Optimizer, batch: TrainingBatch, clip_norm: float
+) -> dict[str, Tensor]:
+    losses = objective(batch)
+    optimizer.zero_grad()
+    sum(losses.values()).backward()
+    trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    nn.utils.clip_grad_norm_(trained, max_norm=clip_norm)
+    optimizer.step()
+    return losses
+
+
+def _average(averaged: list[Tensor], newest: list[Tensor], n_averaged: Tensor | int) -> None:
+    weight = max(AVERAGE_MOMENTUM, AVERAGE_GAMMA / (AVERAGE_GAMMA + int(n_averaged)))
+    torch._foreach_lerp_(averaged, newest, weight)
+
+
+def _log(n_updates: int, losses: Mapping[str, Tensor], rate: float, took: float, schedule: Schedule) -> None:
+    of = f"{schedule.iterations}" if schedule.seconds is None else f"{schedule.seconds:.0f} s"
+    done = f"{n_updates}" if schedule.seconds is None else f"{n_updates}, {schedule.elapsed():.0f}"
+    terms = "  ".join(f"{name}: {float(value):.4f}" for name, value in losses.items())
+    total = float(sum(losses.values()))
+    logger.info("[%s/%s] lr: %.3e  time: %.3f  loss: %.4f  %s", done, of, rate, took, total, terms)
