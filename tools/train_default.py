@@ -6,8 +6,10 @@ python tools/train_default.py --data corpus/manifest.json --data media/manifest.
 The steps, each a command of its own that is printed before it runs:
 
 1. ``train``: one round, from ``--init`` (a name or file of avloc's weights) or from nothing but Whisper's
-   published encoder (``--recogniser``). With ``--minutes`` it is as long as fits: a trial of a few updates
-   tells how long one takes on this machine. A stopped round goes on from its newest checkpoint.
+   published encoder (``--recogniser``). It takes ``--iterations`` updates or ``--minutes``, and goes on from
+   its newest checkpoint where it was stopped. ``--pack`` reads a file of ``tools/pack_training.py``: on a
+   machine without recordings, with ``--only train``; the other steps follow where recordings are, with the
+   work folder that came back.
 2. ``items``: development recordings with exact truth, wide-band, telephone and video; the same for every run.
 3. ``figures``: accuracy on each of them, and synchrony, of the trained weights.
 4. ``card``: thresholds, figures and limits into the weights, which are then written to ``--out``.
@@ -17,8 +19,6 @@ handed to ``avloc train``; ``--only STEP`` does one step, ``--dry-run`` prints t
 """
 
 import argparse
-import json
-import re
 import shlex
 import subprocess
 import sys
@@ -27,9 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TRIAL_UPDATES = 40  # the first ones are slower: memory and threads are being set up
-SETTLED = 20  # updates of a trial that are not counted
-OVERHEAD = 1.15  # development figures and checkpoints during the round
 ITEMS = {
     "wide": ("audio_wide", "--use dev --condition wide --n 400 --seed 7"),
     "telephone": ("audio_telephone", "--use dev --condition telephone --n 300 --seed 8"),
@@ -50,11 +47,11 @@ class Step:
         return shlex.join(self.command)
 
 
-def plan(options: argparse.Namespace, iterations: int) -> Iterator[Step]:
+def plan(options: argparse.Namespace) -> Iterator[Step]:
     """List the commands of a run in order."""
     work, media = Path(options.work_dir), [word for name in options.data for word in ("--media", name)]
     weights = work / "train" / "weights.safetensors"
-    yield Step("train", (*train_command(options, work / "train"), *settings(iterations, options)), weights)
+    yield Step("train", (*train_command(options, work / "train"), *settings(options)), weights)
     for name, (_, recipe) in ITEMS.items():
         folder = work / "items" / name
         cache = ("--cache", str(work / "cache"))
@@ -74,7 +71,7 @@ def plan(options: argparse.Namespace, iterations: int) -> Iterator[Step]:
             *("python", "tools/write_card.py", "--weights", str(weights), *media),
             *(word for result in results for word in ("--result", result)),
             *("--sync", str(work / "sync.json"), "--version", options.version),
-            *(word for told in recipe_of(options, iterations) for word in ("--command", told)),
+            *(word for told in recipe_of(options) for word in ("--command", told)),
             *("--out", options.out),
         ),
         Path(options.out),
@@ -82,78 +79,30 @@ def plan(options: argparse.Namespace, iterations: int) -> Iterator[Step]:
 
 
 def train_command(options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
-    """Give the words of ``avloc train``, without those that only this run needs."""
-    given = {"--init": options.init, "--recogniser": options.recogniser}
+    """Give the words of ``avloc train`` but for its settings."""
+    given = {"--init": options.init, "--recogniser": options.recogniser, "--pack": options.pack}
+    given |= {"--device": options.device, "--minutes": options.minutes and f"{options.minutes:g}"}
     start = [word for name, value in given.items() if value for word in (name, value)]
-    media = [word for name in options.data for word in ("--media", name)]
+    media = [word for name in options.data if not options.pack for word in ("--media", name)]
     return ("avloc", "train", options.config, *start, *media, "--work-dir", str(folder))
 
 
-def settings(iterations: int, options: argparse.Namespace) -> tuple[str, ...]:
+def settings(options: argparse.Namespace) -> tuple[str, ...]:
     """Give the ``--set`` options of a round; what was asked for comes last and so decides."""
-    chosen = (f"train.iterations={iterations}", f"train.seed={options.seed}", *options.set)
+    length = (f"train.iterations={options.iterations}",) if options.iterations else ()
+    chosen = (*length, f"train.seed={options.seed}", *options.set)
     return tuple(word for setting in chosen for word in ("--set", setting))
 
 
-def recipe_of(options: argparse.Namespace, iterations: int) -> list[str]:
+def recipe_of(options: argparse.Namespace) -> list[str]:
     """Say how the weights were made: the earlier rounds as given, and this one without its folders."""
     told = argparse.Namespace(**vars(options))
     told.data = ["/".join(Path(name).parts[-2:]) for name in options.data]
-    told.init, told.recogniser = (name and Path(name).name for name in (options.init, options.recogniser))
-    this = shlex.join((*train_command(told, Path("WORK")), *settings(iterations, told)))
+    for name in ("init", "recogniser", "pack"):
+        given = getattr(options, name)
+        setattr(told, name, given and Path(given).name)
+    this = shlex.join((*train_command(told, Path("WORK")), *settings(told)))
     return [*options.command, this]
-
-
-def updates_that_fit(minutes: float, seconds_an_update: float) -> int:
-    """Say how many updates fit into the time, development figures included.
-
-    Raises
-    ------
-    SystemExit
-        If it is not even one.
-    """
-    n_updates = int(minutes * 60 / (seconds_an_update * OVERHEAD))
-    if n_updates < 2:
-        raise SystemExit(
-            f"an update takes {seconds_an_update:.1f} s here: --minutes {minutes:g} is too short; give more"
-        )
-    return n_updates
-
-
-def seconds_an_update(log: str) -> float:
-    """Read the mean time of the settled updates from the log of a trial.
-
-    Examples
-    --------
-    >>> seconds_an_update("[20/40] lr: 1 time: 3.0 data_time: 0.1 [40/40] lr: 1 time: 1.5 data_time: 0.1")
-    1.5
-    """
-    times = {int(n): float(t) for n, t in re.findall(r"\[ *(\d+)/\d+\].*? time: ([0-9.]+)", log)}
-    settled = [time for n, time in times.items() if n > SETTLED]
-    if not settled:
-        raise SystemExit("the trial told no time of an update; look at its log")
-    return sum(settled) / len(settled)
-
-
-def iterations_of(options: argparse.Namespace) -> int:
-    """Say how long the round is: as given, as an earlier start of the same run chose, or as a trial says."""
-    if options.iterations:
-        return options.iterations
-    chosen = Path(options.work_dir) / "iterations.json"
-    if chosen.exists():
-        return int(json.loads(chosen.read_text())["iterations"])
-    if options.dry_run:
-        raise SystemExit("--dry-run with --minutes would have to run a trial; give --iterations")
-    folder = Path(options.work_dir) / "trial"
-    short = (f"train.iterations={TRIAL_UPDATES}", "train.warmup=2", "train.log_every=10")
-    words = tuple(word for setting in (*options.set, *short) for word in ("--set", setting))
-    command = (*train_command(options, folder), *words)
-    print(f"trial: {shlex.join(command)}", flush=True)
-    done = subprocess.run(executable(command), cwd=ROOT, check=True, capture_output=True, text=True)
-    took = seconds_an_update(done.stdout + done.stderr)
-    iterations = updates_that_fit(options.minutes, took)
-    chosen.write_text(json.dumps({"iterations": iterations, "seconds_an_update": took}) + "\n")
-    return iterations
 
 
 def executable(command: Sequence[str]) -> list[str]:
@@ -185,6 +134,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", default="default")
     parser.add_argument("--init", metavar="NAME|FILE")
     parser.add_argument("--recogniser", metavar="FILE")
+    parser.add_argument("--pack", metavar="FILE", help="train from this; --data is for the other steps")
+    parser.add_argument("--device")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float)
     length.add_argument("--iterations", type=int)
@@ -195,12 +146,13 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=STEPS)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args(arguments)
-    if not (options.init or options.recogniser):
+    if not (options.init or options.recogniser or options.pack):
         parser.error("start from weights (--init) or from Whisper's published encoder (--recogniser)")
     options.data = [str(Path(name).resolve()) for name in options.data]
     options.work_dir, options.out = (str(Path(p).resolve()) for p in (options.work_dir, options.out))
-    if options.recogniser:
-        options.recogniser = str(Path(options.recogniser).resolve())
+    for name in ("recogniser", "pack"):
+        if getattr(options, name):
+            setattr(options, name, str(Path(getattr(options, name)).resolve()))
     if options.init and Path(options.init).suffix:
         options.init = str(Path(options.init).resolve())
     return options
@@ -210,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     if not options.dry_run:
         Path(options.work_dir).mkdir(parents=True, exist_ok=True)
-    for step in plan(options, iterations_of(options)):
+    for step in plan(options):
         if options.only in (None, step.name):
             print(step) if options.dry_run else run(step)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ from avloc.features.audio import SAMPLE_RATE
 VERSION = "4"  # part of the cache key: raise it when decoding or statistics change
 SPEECH_KINDS = ("speech", "telephony_speech")
 FACE_KIND = "genuine_talking_face"
+SILENT = 1e-4  # RMS amplitude: -80 dB of full scale
+
+logger = logging.getLogger(__name__)
 
 Reader = Callable[[Path], np.ndarray]
 
@@ -27,6 +31,7 @@ class SpeechPool:
     Index ``i`` names an entry everywhere: ``pool.entries[i]``, ``pool.read(i)``, ``pool.statistics[i]``.
     ``natural`` are recordings of speech, ``generated`` speech of a synthesizer. ``timed`` are natural
     recordings whose words have times; talking faces are there for their times, and only in ``timed``.
+    Silent recordings are in none of these.
 
     Parameters
     ----------
@@ -42,16 +47,14 @@ class SpeechPool:
         self.offsets = np.load(self.folder / "offsets.npy")
         self.statistics = SpeechStatistics.load(self.folder / "statistics.npz")
         self._samples = np.load(self.folder / "samples.npy", mmap_mode="r")
+        heard = [(i, self.entries[i]) for i in np.flatnonzero(self.statistics.level >= SILENT)]
         self.natural = np.array(
-            [i for i, e in enumerate(self.entries) if e.generator is None and e.kind != FACE_KIND],
-            dtype=np.int64,
+            [i for i, e in heard if e.generator is None and e.kind != FACE_KIND], dtype=np.int64
         )
-        self.timed = np.array(
-            [i for i, e in enumerate(self.entries) if e.generator is None and e.words], dtype=np.int64
-        )
-        self.generated = np.array([i for i, e in enumerate(self.entries) if e.generator], dtype=np.int64)
+        self.timed = np.array([i for i, e in heard if e.generator is None and e.words], dtype=np.int64)
+        self.generated = np.array([i for i, e in heard if e.generator], dtype=np.int64)
         self.by_identity: dict[str, tuple[int, ...]] = _group_by_identity(self.entries, self.natural)
-        index = {entry.id: i for i, entry in enumerate(self.entries)}
+        index = {entry.id: int(i) for i, entry in heard}
         self.pairs = tuple(
             (index[self.entries[i].natural_pair], int(i))
             for i in self.generated
@@ -94,7 +97,7 @@ class SpeechPool:
         Raises
         ------
         AnnotationError
-            If a manifest is wrong or nothing in it fits.
+            If a manifest is wrong, nothing in it fits, or all that fits is silent.
         UnreadableMediaError
             If a recording cannot be decoded.
         """
@@ -111,7 +114,12 @@ class SpeechPool:
         folder = Path(cache) / f"speech-{use}-{key[:16]}"
         if not (folder / "complete.json").exists():
             _fill(folder, entries, reader or _read_through_worker)
-        return cls(folder, entries)
+        pool = cls(folder, entries)
+        for i in np.flatnonzero(pool.statistics.level < SILENT):
+            logger.warning("left out: %r is silent", str(entries[i].path))
+        if not len(pool.natural) and not len(pool.generated):
+            raise AnnotationError(f"every recording with use={use!r} is silent; give recordings of speech")
+        return pool
 
     def __len__(self) -> int:
         return len(self.entries)
