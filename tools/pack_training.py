@@ -43,6 +43,7 @@ def code_recordings(
     data: Sequence[str], cache: Path, *, crops: tuple[str, ...], codec: str
 ) -> Iterator[PackedRecording]:
     """Code every recording that a training or its development figures would read."""
+    read_manifests(data)  # refuses what is wrong before anything is decoded
     rows = {row["id"]: row for path in data for row in json.loads(Path(path).read_text())["entries"]}
     for use in USES:
         pool = SpeechPool.build(data, use=use, cache=cache)
@@ -125,24 +126,16 @@ def fill_evenly(recordings: Sequence[PackedRecording], max_bytes: int) -> list[P
 
 
 def _fill(units: Sequence[list[PackedRecording]], max_bytes: int) -> list[list[PackedRecording]]:
-    """Find how many bytes each identity may fill, and give the units that are then inside."""
-    groups = defaultdict(list)
+    """Give units, each identity's in a random order, as if all identities were filled at the same pace."""
+    ends: dict[str, int] = defaultdict(int)
+    in_turn = []
     for k in np.random.default_rng(0).permutation(len(units)):
-        groups[units[k][0].entry.identity].append(units[k])
-    ends = [(int(end), unit) for g in groups.values() for end, unit in zip(_ends(g), g, strict=True)]
-    low, high, inside = 0, max(max_bytes, 0), []
-    while low <= high:
-        most = (low + high) // 2
-        chosen = [unit for end, unit in ends if end <= most]
-        if sum(_size(unit) for unit in chosen) <= max_bytes:
-            inside, low = chosen, most + 1
-        else:
-            high = most - 1
-    return inside
-
-
-def _ends(units: Sequence[list[PackedRecording]]) -> np.ndarray:
-    return np.cumsum([_size(unit) for unit in units])
+        identity = units[k][0].entry.identity
+        ends[identity] += _size(units[k])
+        in_turn.append((ends[identity], units[k]))
+    in_turn.sort(key=lambda pair: pair[0])
+    total = np.cumsum([_size(unit) for _, unit in in_turn])
+    return [unit for _, unit in in_turn[: int(np.searchsorted(total, max_bytes, side="right"))]]
 
 
 def _size(recordings: Sequence[PackedRecording]) -> int:

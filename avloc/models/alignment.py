@@ -73,8 +73,9 @@ class CrossModalAlignment(nn.Module):
 
     def forward(self, audio: Tensor, audio_mask: Tensor, visual: Tensor, visual_mask: Tensor) -> Aligned:
         """Compare (B, C_a, T) with (B, C_v, T); masks are (B, T)."""
-        a = functional.normalize(self.embed_audio(audio[:, : self.audio_channels]), dim=1)
-        v = functional.normalize(self.embed_visual(visual[:, : self.visual_channels]), dim=1)
+        exact = self.sharpness.dtype  # what is compared is not rounded, in mixed precision either
+        a = functional.normalize(self.embed_audio(audio[:, : self.audio_channels]).to(exact), dim=1)
+        v = functional.normalize(self.embed_visual(visual[:, : self.visual_channels]).to(exact), dim=1)
         a, v = masked(a, audio_mask), masked(v, visual_mask)
         # The op divides by the number of channels; unit vectors need the plain sum to make a cosine.
         correlation = band_correlation(a, v, self.max_lag) * self.channels  # (B, 2L+1, T)

@@ -1,8 +1,8 @@
 """What every training loop shares: the optimizer, the course of its learning rates, and where it ends."""
 
 import math
-import time
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 import torch
 from torch import nn
@@ -48,11 +48,11 @@ class Schedule:
         self, *, warmup: int, iterations: int, seconds: float | None = None, used: float = 0.0
     ) -> None:
         self.warmup, self.iterations, self.seconds = warmup, iterations, seconds
-        self._started = time.monotonic() - used
+        self._started = monotonic() - used
 
     def elapsed(self) -> float:
         """Seconds since the run began, without the pauses between its sessions."""
-        return time.monotonic() - self._started
+        return monotonic() - self._started
 
     def factor(self, update: int) -> float:
         """Share of the learning rate at an update; the first one is 0."""

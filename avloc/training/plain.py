@@ -75,7 +75,7 @@ def _update(
     trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     nn.utils.clip_grad_norm_(trained, max_norm=clip_norm)
     optimizer.step()
-    return losses
+    return {name: value.detach() for name, value in losses.items()}
 
 
 def _average(averaged: list[Tensor], newest: list[Tensor], n_averaged: Tensor | int) -> None:

@@ -30,7 +30,9 @@ def test_crops_come_back_with_little_loss(n_frames, side):
 def test_a_smaller_step_loses_less():
     crops = moving(16)
     errors = [
-        np.abs(decode_crops(encode_crops(crops, step=step), crops.shape, step=step).astype(int) - crops).mean()
+        np.abs(
+            decode_crops(encode_crops(crops, step=step), crops.shape, step=step).astype(int) - crops
+        ).mean()
         for step in (1.0, 8.0, 64.0)
     ]
     assert errors[0] < 0.3 < errors[1] < errors[2]

@@ -1,14 +1,16 @@
 """SpeechPool: decoded once, the same samples as the reader gave, one use only."""
 
 import json
+import logging
 import pickle
 
 import numpy as np
 import pytest
+import soundfile
 
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.datasets.speech_statistics import measure_speech
-from avloc.errors import AnnotationError
+from avloc.errors import AnnotationError, UnreadableMediaError
 
 
 @pytest.fixture
@@ -109,6 +111,39 @@ def test_drawing_favours_no_speaker_of_hours(manifest, tmp_path):
 def test_an_empty_selection_is_refused(manifest, tmp_path):
     with pytest.raises(AnnotationError, match="use='test'"):
         SpeechPool.build([manifest], use="test", cache=tmp_path, reader=Reader())
+
+
+def test_silence_is_left_out_with_a_warning(manifest, tmp_path, caplog):
+    def reader(path):
+        return Reader()(path) * (0.0 if path.stem in ("a1", "f0") else 1.0)
+
+    with caplog.at_level(logging.WARNING):
+        pool = SpeechPool.build([manifest], use="train", cache=tmp_path / "cache", reader=reader)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2 and "a1.wav' is silent" in told[0] and "f0.wav" in told[1]
+    assert pool.natural.tolist() == [0, 2] and pool.by_identity["ann"] == (0,)
+    assert not len(pool.generated) and pool.pairs == ()
+
+
+def test_nothing_but_silence_is_refused(manifest, tmp_path):
+    with pytest.raises(AnnotationError, match="use='dev' is silent; give recordings of speech"):
+        SpeechPool.build([manifest], use="dev", cache=tmp_path, reader=lambda path: np.zeros((1, 16000)))
+
+
+def test_a_missing_recording_is_named(manifest, tmp_path):
+    with pytest.raises(UnreadableMediaError, match="c0.wav"):
+        SpeechPool.build([manifest], use="dev", cache=tmp_path)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_another_sample_rate_is_converted(manifest, tmp_path, rate):
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)
+    soundfile.write(tmp_path / "c0.wav", np.stack([tone, 0.1 * tone], axis=1), rate)
+    pool = SpeechPool.build([manifest], use="dev", cache=tmp_path / "cache")
+    heard = pool.read(0)
+    assert len(heard) == pytest.approx(32000, abs=400)
+    spectrum = np.abs(np.fft.rfft(heard[4000:20000]))
+    assert np.argmax(spectrum) == 440 and np.abs(heard).max() == pytest.approx(0.3, rel=0.05)
 
 
 def test_statistics_find_a_band_limit_a_level_and_an_offset():

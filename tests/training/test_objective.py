@@ -7,6 +7,7 @@ from torch import nn
 from avloc.models.alignment import Aligned
 from avloc.models.hierarchical import LocalizerOutputs
 from avloc.training.assignment import assign_frames, assign_points, collate_segments
+from avloc.training.batches import BatchSource
 from avloc.training.objective import LossWeights, Objective, TrainingBatch
 
 N_FRAMES, N_LEVELS = 64, 3
@@ -210,3 +211,30 @@ def test_the_networks_own_outputs_train_every_part(network):
     without = [name for name, p in objective.named_parameters() if p.grad is None]
     assert without == [] and all(bool(p.grad.isfinite().all()) for p in objective.parameters())
     assert isinstance(objective(batch, mode="tensor"), LocalizerOutputs)
+
+
+def test_mixed_precision_gives_nearly_the_same_losses_in_float32(network, settings, made_up):
+    source = BatchSource(
+        draw_sound=made_up.draw_sound,
+        draw_picture=made_up.picture_items("mouth_blend"),
+        corrupt=lambda rng, wave: wave,
+        inputs=network.inputs,
+        picture_share=1.0,
+        drop_sound=0.0,
+        batch_size=2,
+        picture_batch_size=2,
+        window_frames=[160],
+        n_batches=1,
+        seed=0,
+    )
+    network.eval()
+    exact, mixed = (
+        Objective(network, LossWeights(**settings["losses"]), bfloat16=half)(source[0])
+        for half in (False, True)
+    )
+    for name, value in exact.items():
+        assert mixed[name].dtype == torch.float32
+        torch.testing.assert_close(mixed[name], value, rtol=0.1, atol=0.05)
+    assert any(float(mixed[name]) != float(value) for name, value in exact.items())
+    sum(mixed.values()).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import avloc.training.optimization as optimization
 import avloc.training.runner as runner
 import avloc.training.sources as sources
 from avloc.errors import AnnotationError, CheckpointError, ConfigError
@@ -224,6 +225,81 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_decoded(
 def test_a_missing_manifest_is_named(overrides, tmp_path):
     with numbers_kept(), pytest.raises(AnnotationError, match="nowhere.json"):
         train("default", media=("nowhere.json",), work_dir=str(tmp_path), overrides=overrides)
+
+
+def test_the_plain_loop_makes_the_same_weights(trained, corpus, overrides, tmp_path):
+    path = run(corpus, tmp_path, overrides | {"train.picture_share": 0.5}, plain=True)
+    ours, theirs = (torch.load(f / "iter_4.pth", weights_only=True) for f in (tmp_path, trained))
+    for kind in ("state_dict", "ema_state_dict"):
+        assert ours[kind].keys() == theirs[kind].keys()
+        for key, value in theirs[kind].items():
+            torch.testing.assert_close(ours[kind][key], value, rtol=1e-4, atol=1e-6)
+    rates = [[group["lr"] for group in c["optimizer"]["param_groups"]] for c in (ours, theirs)]
+    assert rates[0] == pytest.approx(rates[1])
+    assert (tmp_path / "development.jsonl").read_text() == (trained / "development.jsonl").read_text()
+    assert [file.name for file in sorted(tmp_path.glob("*.pth"))] == ["iter_2.pth", "iter_4.pth"]
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "iter_4.pth") == []
+    written, expected = load_file(path), load_file(trained / "weights.safetensors")
+    for key, value in expected.items():
+        torch.testing.assert_close(written[key].float(), value.float(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_either_loop_goes_on_where_the_other_was_stopped(trained, corpus, overrides, tmp_path, plain):
+    settings = overrides | {"train.picture_share": 0.5}
+    first = trained
+    if not plain:
+        first = tmp_path / "first"
+        run(corpus, first, settings, plain=True)
+    second = tmp_path / "second"
+    second.mkdir()
+    shutil.copy(first / "iter_2.pth", second)
+    (second / "last_checkpoint").write_text("/where/it/was/trained/iter_2.pth")
+    path = run(corpus, second, settings, plain=plain, resume=True)
+    written, expected = load_file(path), load_file(trained / "weights.safetensors")
+    for key, value in expected.items():
+        torch.testing.assert_close(written[key].float(), value.float(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_round_may_last_for_a_time(corpus, overrides, tmp_path, monkeypatch, plain):
+    """Every look at the clock takes a second: three at an update, some more at a checkpoint."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(optimization, "monotonic", lambda: float(next(clock)))
+    settings = overrides | {"train.log_every": 100, "train.warmup": 2, "train.checkpoint_every": 3}
+    path = run(corpus, tmp_path, settings, plain=plain, minutes=0.25)
+    n_updates = read_header(path)[0]["train"]["iterations"]
+    assert 4 <= n_updates <= 10
+    rows = [json.loads(line) for line in (tmp_path / "development.jsonl").read_text().splitlines()]
+    assert rows[-1]["iteration"] == n_updates
+    checkpoint = torch.load(tmp_path / f"iter_{n_updates}.pth", weights_only=True)
+    rate, first = (checkpoint["optimizer"]["param_groups"][0][key] for key in ("lr", "initial_lr"))
+    assert checkpoint["meta"]["elapsed_s"] >= 15 and rate < 0.2 * first
+    again = run(corpus, tmp_path, settings, plain=plain, minutes=0.25, resume=True)
+    assert read_header(again)[0]["train"]["iterations"] == n_updates  # its time is over
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_decoded(corpus, overrides, tmp_path):
+    for device in ("cuda:63", "abacus", "cpu and gpu"):
+        with pytest.raises(ConfigError, match=f"--device '{device}': .* use --device cpu"):
+            run(corpus, tmp_path, overrides, device=device)
+    assert not list((tmp_path / "cache").glob("speech-*"))
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_length_that_is_none_is_refused(corpus, overrides, tmp_path, minutes):
+    with pytest.raises(ConfigError, match="--minutes must be above 0"):
+        run(corpus, tmp_path, overrides, minutes=minutes)
+
+
+@pytest.mark.cuda
+def test_a_gpu_trains_with_either_loop(corpus, overrides, tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    for plain in (True, False):
+        folder = tmp_path / str(plain)
+        path = run(corpus, folder, overrides | {"train.picture_share": 0.5}, plain=plain, device="cuda")
+        assert all(value.isfinite().all() for value in load_file(path).values())
 
 
 def test_sound_alone_can_be_trained_without_a_visual_branch(corpus, overrides, tmp_path):
