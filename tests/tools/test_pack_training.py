@@ -42,7 +42,7 @@ def test_every_identity_may_fill_the_same_number_of_bytes(tool):
     recordings = [make(f"a{k}", "ann") for k in range(40)] + [make(f"b{k}", "bob") for k in range(4)]
     recordings += [make(f"c{k}", "cat") for k in range(20)]
     kept = tool.fill_evenly(recordings, 170 * KIB)
-    assert Counter(r.entry.identity for r in kept) == {"ann": 5, "bob": 4, "cat": 6}
+    assert Counter(r.entry.identity for r in kept) == {"ann": 6, "bob": 4, "cat": 5}
     assert names(tool.fill_evenly(recordings, 170 * KIB)) == names(kept)
     assert not tool.fill_evenly(recordings, 4 * KIB)
 
@@ -53,7 +53,7 @@ def test_pairs_stay_together_and_come_first(tool):
     recordings += [make("g0", "ann", **pair), make("g1", "ann", **pair)]
     recordings += [make("h0", "ann", generator="g", natural_pair="not here")]
     kept = names(tool.fill_evenly(recordings, 100 * KIB))
-    assert kept[:2] == ["a7", "g0"] and 10 <= len(kept) < 20
+    assert kept[:2] == ["a7", "g0"] and len(kept) == 9  # of 11 KiB each
 
 
 def test_faces_and_development_have_shares_and_speech_the_rest(tool):
@@ -74,7 +74,7 @@ def test_what_was_left_out_is_named(tool):
     told = tool.describe(recordings, recordings[1:])
     assert told["left_out"] == ["a0"] and told["identities"] == {"train": 1, "dev": 1}
     assert told["kinds"]["train speech"] == {
-        "recordings": 3, "of": 4, "seconds": 12.0, "of_seconds": 16.0, "mib": 0.01
+        "recordings": 3, "of": 4, "seconds": 12.0, "of_seconds": 16.0, "mib": 0.03
     }  # fmt: skip
 
 
