@@ -1,4 +1,8 @@
-"""Sound as the bytes of a small file, written and read without a media decoder: FLAC, Opus, MP3."""
+"""Sound as the bytes of a small file, written and read without a media decoder: FLAC, Opus, MP3.
+
+Reading happens in this process and not in the media worker: it is for files of a training pack, whose hashes
+were checked, and not for recordings from anywhere.
+"""
 
 import io
 from pathlib import Path
