@@ -1,13 +1,17 @@
 """What goes into a training pack where not all of it fits."""
 
+import dataclasses
 import importlib.util
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from avloc.datasets.corpus import Entry
 from avloc.datasets.pack import PackedRecording
+from avloc.media.whole import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
 KIB = 1024
@@ -76,6 +80,21 @@ def test_what_was_left_out_is_named(tool):
     assert told["kinds"]["train speech"] == {
         "recordings": 3, "of": 4, "seconds": 12.0, "of_seconds": 16.0, "mib": 0.03
     }  # fmt: skip
+
+
+def test_a_recording_that_is_an_mp3_file_is_kept_as_it_is(tool, tmp_path):
+    rng = np.random.default_rng(1)
+    time_s = np.arange(48000) / 16000
+    sound = 0.2 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + 0.01 * rng.standard_normal(48000)
+    soundfile.write(tmp_path / "a.mp3", sound, 16000, format="MP3", subtype="MPEG_LAYER_III")
+    samples = np.clip(np.round(read_audio(tmp_path / "a.mp3")[0] * 32768), -32768, 32767).astype(np.int16)
+    entry = make("a", "ann").entry
+    entry = dataclasses.replace(entry, path=tmp_path / "a.mp3")
+    assert tool._original(entry, samples) == ((tmp_path / "a.mp3").read_bytes(), ".mp3")
+    assert tool._original(entry, samples[::-1]) is None and tool._original(entry, samples[4000:]) is None
+    assert tool._original(dataclasses.replace(entry, path=tmp_path / "a.wav"), samples) is None
+    (tmp_path / "a.mp3").write_bytes(b"no sound")
+    assert tool._original(entry, samples) is None
 
 
 def test_the_name_must_be_one_that_git_ignores(tool, capsys):
