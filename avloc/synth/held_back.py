@@ -1,8 +1,8 @@
 """Second implementations of the families, which training never draws: only evaluation asks for them.
 
 A detector of self-made forgeries may learn how they were implemented. These are the same manipulations made
-in another way, so that a figure on them says what was learnt of the manipulation. Nothing that training imports
-imports this module.
+in another way, so that a figure on them says what was learnt of the manipulation. Nothing that training
+imports imports this module.
 """
 
 from dataclasses import replace

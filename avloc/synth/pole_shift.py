@@ -52,7 +52,7 @@ def _level(response: np.ndarray) -> np.ndarray:
 
 
 def move_poles(a: np.ndarray, factor: float) -> np.ndarray:
-    """Give A (T, order + 1) with complex zeros at ``factor`` times their angle, less at the top; real ones stay."""
+    """Multiply the angle of the complex zeros of A (T, order + 1) by ``factor``, by less at the top."""
     order = a.shape[1] - 1
     companion = np.zeros((len(a), order, order))
     companion[:, 0] = -a[:, 1:] / a[:, :1]

@@ -23,7 +23,7 @@ from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
 from avloc.models.weights.whisper_openai import read_whisper_openai
 from avloc.training.development import DevelopmentSet
-from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook
+from avloc.training.hooks import DevelopmentHook, FamilyCountHook, PlainCheckpointHook
 from avloc.training.objective import LossWeights, Objective
 from avloc.training.sources import build_source, standardise_recogniser
 
@@ -41,6 +41,8 @@ def train(
     resume: bool = False,
 ) -> Path:
     """Train the network of a configuration and write ``weights.safetensors`` into ``work_dir``.
+
+    Beside it ``families.json`` says how many items of each family it was trained on.
 
     Parameters
     ----------
@@ -243,6 +245,7 @@ def _assemble(
                 interval=settings["evaluate_every"],
                 path=folder / "development.jsonl",
             ),
+            FamilyCountHook(path=folder / "families.json"),
             PlainCheckpointHook(),
         ],
         log_processor={"by_epoch": False},
