@@ -23,10 +23,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from steps import ROOT, Step, executable, run, settings, train_command
+
 TRIAL_UPDATES = 40  # the first ones are slower: memory and threads are being set up
 SETTLED = 20  # updates of a trial that are not counted
 OVERHEAD = 1.15  # development figures and checkpoints during the round
@@ -36,18 +37,6 @@ ITEMS = {
     "video": ("audio_visual", "--use held_out --any-licence --video --n 78 --seed 9"),
 }
 STEPS = ("train", "items", "figures", "card")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One command: what it belongs to, its words, and the file that is there when it is done."""
-
-    name: str
-    command: tuple[str, ...]
-    done: Path
-
-    def __str__(self) -> str:
-        return shlex.join(self.command)
 
 
 def plan(options: argparse.Namespace, iterations: int) -> Iterator[Step]:
@@ -74,25 +63,12 @@ def plan(options: argparse.Namespace, iterations: int) -> Iterator[Step]:
             *("python", "tools/write_card.py", "--weights", str(weights), *media),
             *(word for result in results for word in ("--result", result)),
             *("--sync", str(work / "sync.json"), "--version", options.version),
+            *(("--init", options.init) if options.init else ()),
             *(word for told in recipe_of(options, iterations) for word in ("--command", told)),
             *("--out", options.out),
         ),
         Path(options.out),
     )
-
-
-def train_command(options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
-    """Give the words of ``avloc train``, without those that only this run needs."""
-    given = {"--init": options.init, "--recogniser": options.recogniser}
-    start = [word for name, value in given.items() if value for word in (name, value)]
-    media = [word for name in options.data for word in ("--media", name)]
-    return ("avloc", "train", options.config, *start, *media, "--work-dir", str(folder))
-
-
-def settings(iterations: int, options: argparse.Namespace) -> tuple[str, ...]:
-    """Give the ``--set`` options of a round; what was asked for comes last and so decides."""
-    chosen = (f"train.iterations={iterations}", f"train.seed={options.seed}", *options.set)
-    return tuple(word for setting in chosen for word in ("--set", setting))
 
 
 def recipe_of(options: argparse.Namespace, iterations: int) -> list[str]:
@@ -154,24 +130,6 @@ def iterations_of(options: argparse.Namespace) -> int:
     iterations = updates_that_fit(options.minutes, took)
     chosen.write_text(json.dumps({"iterations": iterations, "seconds_an_update": took}) + "\n")
     return iterations
-
-
-def executable(command: Sequence[str]) -> list[str]:
-    """Give a command as this interpreter runs it: ``avloc`` and ``python`` are its own."""
-    first = {"avloc": [sys.executable, "-m", "avloc"], "python": [sys.executable]}[command[0]]
-    return [*first, *command[1:]]
-
-
-def run(step: Step) -> None:
-    """Run a command unless its result is there; a round that was stopped goes on."""
-    if step.done.exists():
-        print(f"{step.name}: {step.done} is there", flush=True)
-        return
-    command = list(step.command)
-    if step.name == "train" and list(step.done.parent.glob("iter_*.pth")):
-        command.append("--resume")
-    print(f"{step.name}: {shlex.join(command)}", flush=True)
-    subprocess.run(executable(command), cwd=ROOT, check=True)
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
