@@ -95,16 +95,13 @@ def synth(
     """
     configure_logging(verbose=1)
     context = click.get_current_context()
-    if format_ and not audit:
-        raise click.UsageError("--format is for what --audit prints; add --audit or leave --format out")
+    _check_belonging(format_=format_, audit=audit, wav=wav, video=video)
     as_json = format_ == "json" or (format_ is None and not sys.stdout.isatty())
     if not media:
         _check_audit_alone(context, out, audit=audit)
         context.exit(report_audit(out, as_json=as_json))
     condition = _one_condition(condition, telephone=telephone)
     _check_enough_to_audit(n_items, genuine_share, audit=audit)
-    if wav and video:
-        raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
     from avloc.datasets.speech_pool import SpeechPool
     from avloc.datasets.talking_faces import TalkingFaces
     from avloc.synth.recordings import Recipe, write_recordings
@@ -135,6 +132,14 @@ def synth(
     if audit:
         context.exit(report_audit(out, as_json=as_json))
     click.echo(manifest)
+
+
+def _check_belonging(*, format_: str | None, audit: bool, wav: bool, video: bool) -> None:
+    """Refuse options that mean nothing beside, or without, another."""
+    if format_ and not audit:
+        raise click.UsageError("--format is for what --audit prints; add --audit or leave --format out")
+    if wav and video:
+        raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
 
 
 def _check_audit_alone(context: click.Context, out: Path, *, audit: bool) -> None:

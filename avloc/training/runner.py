@@ -9,7 +9,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from mmengine.hooks import EMAHook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
@@ -237,17 +237,7 @@ def _assemble(
             },
             "sampler_seed": None,  # the source has no sampler: a batch depends on its index alone
         },
-        custom_hooks=[
-            # Averaged weights are what a checkpoint's state_dict holds and what is written in the end.
-            {"type": "EMAHook", "ema_type": "MomentumAnnealingEMA", "momentum": 0.002, "gamma": 8},
-            DevelopmentHook(
-                measure=development.measure,
-                interval=settings["evaluate_every"],
-                path=folder / "development.jsonl",
-            ),
-            FamilyCountHook(path=folder / "families.json"),
-            PlainCheckpointHook(),
-        ],
+        custom_hooks=_hooks(settings, folder, development),
         log_processor={"by_epoch": False},
         log_level="INFO",
         load_from=checkpoint,
@@ -256,6 +246,20 @@ def _assemble(
         experiment_name=folder.name,
         cfg={},
     )
+
+
+def _hooks(settings: Mapping, folder: Path, development: DevelopmentSet) -> list[Hook | dict]:
+    return [
+        # Averaged weights are what a checkpoint's state_dict holds and what is written in the end.
+        {"type": "EMAHook", "ema_type": "MomentumAnnealingEMA", "momentum": 0.002, "gamma": 8},
+        DevelopmentHook(
+            measure=development.measure,
+            interval=settings["evaluate_every"],
+            path=folder / "development.jsonl",
+        ),
+        FamilyCountHook(path=folder / "families.json"),
+        PlainCheckpointHook(),
+    ]
 
 
 def _write_weights(runner: Runner, cfg: Mapping, folder: Path, config: str) -> Path:
