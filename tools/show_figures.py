@@ -209,16 +209,16 @@ def _interval(bounds: Sequence[float] | None) -> str:
 
 
 def as_text(table: Table) -> str:
-    """Write columns as wide as their cells."""
-    lines = [table.columns, *table.rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(table.columns))]
+    """Write columns as wide as their cells; without rows the notes alone."""
+    lines = [table.columns, *table.rows] if table.rows else []
+    widths = [max((len(line[k]) for line in lines), default=0) for k in range(len(table.columns))]
     body = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([table.title, *table.notes, *body])
 
 
 def as_markdown(table: Table) -> str:
-    """Write a Markdown table with its notes above."""
-    lines = [table.columns, tuple("---" for _ in table.columns), *table.rows]
+    """Write a Markdown table with its notes above; without rows the notes alone."""
+    lines = [table.columns, tuple("---" for _ in table.columns), *table.rows] if table.rows else []
     body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([f"## {table.title}", "", *(f"- {note}" for note in table.notes), "", *body])
 

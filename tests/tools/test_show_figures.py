@@ -102,6 +102,10 @@ def test_what_the_hours_do_not_support_is_no_operating_point(tool, tmp_path, cap
     assert row_of(lines, "audio_visual") == (
         "audio_visual: 0.250 h of genuine media support no operating point"
     )
+    points = accuracy["systems"]["avloc"]["operating_points"]
+    points["audio_wide"] = point(12.0, supported=False)
+    lines = show(tool, tmp_path, capsys, accuracy)
+    assert not any("threshold" in line for line in lines)
 
 
 def test_markdown_has_a_heading_and_a_table(tool, tmp_path, capsys, accuracy):
