@@ -4,13 +4,16 @@ python benchmarks/accuracy.py --items DIR --weights default --out benchmarks/res
     --bootstrap 200
 
 DIR holds ``manifest.jsonl`` (one JSON object an item: path, duration_s, segments [[start_s, end_s], ...],
-family, modality, and where known audio_segments, visual_segments, source) and the media, as ``avloc synth``
-makes them. Items without segments are genuine and serve as negatives of every family. Protocol ``corrected``;
-a figure stands beside its 95 % bootstrap interval over source recordings.
+family, modality, and where known audio_segments, visual_segments, identity, source and what ``slices`` reads)
+and the media, as ``avloc synth`` makes them. Items without segments are genuine and serve as negatives of
+every family. Protocol ``corrected``; a figure stands beside its 95 % bootstrap interval over speakers: voices
+repeat (over sources where the speaker is not known). The figures of avloc are sliced further by ``slices``.
 
 False alarms are detections at or above the operating threshold of the weights card in genuine items. A
 baseline has no threshold of its own; it gets the one at which it finds as many segments as avloc does, or all
-that it can find.
+that it can find. Operating points are those for a new card: at the rate that ships, which is
+``--max-per-hour`` or the lowest that the genuine hours can check (3 / hours), whichever is higher; and
+``further_points`` at 30 and 60 an hour.
 """
 
 import argparse
@@ -24,6 +27,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from alarms import count_alarms, operating_points, threshold_for
+from slices import count_identities, slices_of
 from systems import Answers, as_telephone, load_references, run_avloc, run_random, run_signal
 
 from avloc import metrics
@@ -56,6 +61,7 @@ def _figures(answers: Answers, references: list[Reference], bootstrap: int, seed
     pooled = metrics.pool_frames(answers.frames, table)
     found |= {n: None if np.isnan(v) else v for n, v in metrics.frame_auc(pooled).items()}
     found["n_frames"], found["frame_coverage"] = len(pooled.scores), pooled.coverage
+    found["n_identities"] = count_identities(references)
     if bootstrap:
         sources = [reference.attributes["source"] for reference in references]
         found["intervals"] |= metrics.bootstrap_intervals(
@@ -65,56 +71,6 @@ def _figures(answers: Answers, references: list[Reference], bootstrap: int, seed
             seed=seed,
         )
     return found
-
-
-def count_alarms(
-    answers: Answers, references: list[Reference], thresholds: Mapping[str, float]
-) -> list[dict]:
-    """Count false alarms and found segments at each operating threshold, over the items it applies to."""
-    counted = []
-    for threshold in sorted(set(thresholds.values())):
-        chosen = [r for r in references if thresholds.get(r.recording_id) == threshold]
-        table = SegmentTable.from_references(chosen)
-        rows = SegmentTable.from_rows({i: answers.rows.get(i, []) for i in table.ids})
-        durations = {r.recording_id: r.duration for r in chosen}
-        alarms = metrics.false_alarms(rows, table, durations, threshold=threshold)
-        scores = _hit_scores(answers, chosen)
-        n_found, n_references = int((scores >= threshold).sum()), len(table.starts)
-        counted.append(
-            {**alarms.to_dict(), "n_items": len(chosen), "n_found": n_found, "n_references": n_references}
-        )
-    return counted
-
-
-def operating_points(answers: Answers, references: list[Reference], max_per_hour: float) -> dict[str, dict]:
-    """Threshold of each path whose genuine items allow one, at no more than ``max_per_hour`` false alarms."""
-    points = {}
-    for path in sorted(set(answers.paths.values())):
-        chosen = [r for r in references if answers.paths.get(r.recording_id) == path]
-        table = SegmentTable.from_references(chosen)
-        rows = SegmentTable.from_rows({i: answers.rows.get(i, []) for i in table.ids})
-        durations = {r.recording_id: r.duration for r in chosen}
-        try:
-            points[path] = metrics.choose_threshold(
-                rows, table, durations, max_per_hour=max_per_hour
-            ).to_dict()
-        except ValueError:  # no genuine item on this path
-            continue
-    return points
-
-
-def _hit_scores(answers: Answers, references: list[Reference]) -> np.ndarray:
-    """Scores of the detections that serve a segment at IoU > 0.5, best first."""
-    table = SegmentTable.from_references(references)
-    rows = SegmentTable.from_rows({i: answers.rows.get(i, []) for i in table.ids})
-    matches = metrics.match(rows, table, iou_thresholds=[0.5])
-    return matches.scores[matches.hits[0]]
-
-
-def threshold_for(answers: Answers, references: list[Reference], n_found: int) -> float:
-    """Highest threshold at which ``n_found`` segments are found, or as many as can be; above 1 for none."""
-    scores = _hit_scores(answers, references)[:n_found]
-    return float(scores[-1]) if len(scores) else float(np.nextafter(1.0, 2.0))
 
 
 def print_table(results: Mapping[str, dict], file: object = None) -> None:
@@ -161,18 +117,38 @@ def measure(
     for name in systems.keys() - {"avloc"}:
         same = threshold_for(systems[name], references, n_found)
         thresholds[name] = {r.recording_id: same for r in references}
-    return {
+    results = {
         name: {
             "figures": score(answers, references, bootstrap=bootstrap, seed=seed),
             "false_alarms": count_alarms(answers, references, thresholds[name]),
             "failures": answers.failures,
-            **(
-                {"operating_points": operating_points(answers, references, max_per_hour)}
-                if answers.paths
-                else {}
-            ),
         }
         for name, answers in systems.items()
+    }
+    points = operating_points(systems["avloc"], references, max_per_hour)
+    results["avloc"] |= {
+        "slices": {
+            label: {
+                value: _figures(systems["avloc"], chosen, bootstrap, seed) for value, chosen in groups.items()
+            }
+            for label, groups in slices_of(references).items()
+        },
+        "operating_points": {path: ships for path, (ships, *_) in points.items()},
+        "further_points": {path: further for path, (_, *further) in points.items()},
+    }
+    return results
+
+
+def made_by(folder: Path) -> dict | None:
+    """Use, condition and implementations of a set that ``avloc synth`` made; None for another."""
+    path = folder / "synth.json"
+    if not path.is_file():
+        return None
+    told = json.loads(path.read_text())
+    recipe = told["recipe"]
+    return {
+        "condition": told.get("condition"),
+        **{name: recipe.get(name) for name in ("use", "implementations", "seed")},
     }
 
 
@@ -209,7 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
             max_per_hour=options.max_per_hour,
         )
     print_table(results)
-    genuine = [r.duration for r in references if not r.segments]
+    genuine = [r for r in references if not r.segments]
     written = {
         "environment": environment(),
         "protocol": "corrected",
@@ -219,8 +195,11 @@ def main(arguments: list[str] | None = None) -> None:
         "manifest_sha256": hashlib.sha256((options.items / "manifest.jsonl").read_bytes()).hexdigest(),
         "n_items": len(references),
         "n_genuine": len(genuine),
-        "genuine_hours": sum(genuine) / 3600.0,
-        "bootstrap": {"n_replicates": options.bootstrap, "seed": options.seed, "unit": "source recording"},
+        "genuine_hours": sum(r.duration for r in genuine) / 3600.0,
+        "n_identities": count_identities(references),
+        "n_genuine_identities": count_identities(genuine),
+        "made_by": made_by(options.items),
+        "bootstrap": {"n_replicates": options.bootstrap, "seed": options.seed, "unit": "speaker"},
         "systems": results,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)

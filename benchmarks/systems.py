@@ -7,6 +7,7 @@ from pathlib import Path
 
 import baselines
 import numpy as np
+from slices import labels
 
 from avloc.errors import AnnotationError, MediaError
 from avloc.metrics import FrameScores
@@ -42,7 +43,6 @@ def load_references(folder: Path) -> list[Reference]:
 
 
 def _reference(entry: Mapping) -> Reference:
-    inner = entry.get("attributes") or {}
     segments = tuple(Segment(float(start), float(end)) for start, end in entry["segments"])
     streams = {
         name: Timeline.from_pairs(entry[f"{name}_segments"])
@@ -50,14 +50,8 @@ def _reference(entry: Mapping) -> Reference:
         else None
         for name in ("audio", "visual")
     }
-    sources = (entry.get("source"), inner.get("source"), entry.get("host"), inner.get("host"), entry["path"])
-    attributes = {
-        "family": entry.get("family") or "unknown",
-        "modality": entry.get("modality"),
-        "source": next(str(source) for source in sources if source),
-    }
     return Reference(
-        entry["path"], segments, duration=float(entry["duration_s"]), attributes=attributes, **streams
+        entry["path"], segments, duration=float(entry["duration_s"]), attributes=labels(entry), **streams
     )
 
 

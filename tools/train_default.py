@@ -20,13 +20,13 @@ handed to ``avloc train``; ``--only STEP`` does one step, ``--dry-run`` prints t
 
 import argparse
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from steps import Step, run, settings, train_command
+
 ITEMS = {
     "wide": ("audio_wide", "--use dev --condition wide --n 400 --seed 7"),
     "telephone": ("audio_telephone", "--use dev --condition telephone --n 300 --seed 8"),
@@ -35,23 +35,13 @@ ITEMS = {
 STEPS = ("train", "items", "figures", "card")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One command: what it belongs to, its words, and the file that is there when it is done."""
-
-    name: str
-    command: tuple[str, ...]
-    done: Path
-
-    def __str__(self) -> str:
-        return shlex.join(self.command)
-
-
 def plan(options: argparse.Namespace) -> Iterator[Step]:
     """List the commands of a run in order."""
     work, media = Path(options.work_dir), [word for name in options.data for word in ("--media", name)]
     weights = work / "train" / "weights.safetensors"
-    yield Step("train", (*train_command(options, work / "train"), *settings(options)), weights)
+    yield Step(
+        "train", (*train_command(options, work / "train"), *settings(options.iterations, options)), weights
+    )
     for name, (_, recipe) in ITEMS.items():
         folder = work / "items" / name
         cache = ("--cache", str(work / "cache"))
@@ -71,27 +61,12 @@ def plan(options: argparse.Namespace) -> Iterator[Step]:
             *("python", "tools/write_card.py", "--weights", str(weights), *media),
             *(word for result in results for word in ("--result", result)),
             *("--sync", str(work / "sync.json"), "--version", options.version),
+            *(("--init", options.init) if options.init else ()),
             *(word for told in recipe_of(options) for word in ("--command", told)),
             *("--out", options.out),
         ),
         Path(options.out),
     )
-
-
-def train_command(options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
-    """Give the words of ``avloc train`` but for its settings."""
-    given = {"--init": options.init, "--recogniser": options.recogniser, "--pack": options.pack}
-    given |= {"--device": options.device, "--minutes": options.minutes and f"{options.minutes:g}"}
-    start = [word for name, value in given.items() if value for word in (name, value)]
-    media = [word for name in options.data if not options.pack for word in ("--media", name)]
-    return ("avloc", "train", options.config, *start, *media, "--work-dir", str(folder))
-
-
-def settings(options: argparse.Namespace) -> tuple[str, ...]:
-    """Give the ``--set`` options of a round; what was asked for comes last and so decides."""
-    length = (f"train.iterations={options.iterations}",) if options.iterations else ()
-    chosen = (*length, f"train.seed={options.seed}", *options.set)
-    return tuple(word for setting in chosen for word in ("--set", setting))
 
 
 def recipe_of(options: argparse.Namespace) -> list[str]:
@@ -101,26 +76,8 @@ def recipe_of(options: argparse.Namespace) -> list[str]:
     for name in ("init", "recogniser", "pack"):
         given = getattr(options, name)
         setattr(told, name, given and Path(given).name)
-    this = shlex.join((*train_command(told, Path("WORK")), *settings(told)))
+    this = shlex.join((*train_command(told, Path("WORK")), *settings(told.iterations, told)))
     return [*options.command, this]
-
-
-def executable(command: Sequence[str]) -> list[str]:
-    """Give a command as this interpreter runs it: ``avloc`` and ``python`` are its own."""
-    first = {"avloc": [sys.executable, "-m", "avloc"], "python": [sys.executable]}[command[0]]
-    return [*first, *command[1:]]
-
-
-def run(step: Step) -> None:
-    """Run a command unless its result is there; a round that was stopped goes on."""
-    if step.done.exists():
-        print(f"{step.name}: {step.done} is there", flush=True)
-        return
-    command = list(step.command)
-    if step.name == "train" and list(step.done.parent.glob("iter_*.pth")):
-        command.append("--resume")
-    print(f"{step.name}: {shlex.join(command)}", flush=True)
-    subprocess.run(executable(command), cwd=ROOT, check=True)
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:

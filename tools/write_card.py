@@ -21,11 +21,12 @@ import torch
 from torch import nn
 
 from avloc.calibration.domain import Domain
-from avloc.datasets.corpus import read_manifests
+from avloc.datasets.corpus import Entry, read_manifests, select_entries
 from avloc.features.audio import SAMPLES_PER_FRAME, WINDOW_FRAMES
 from avloc.features.prepare import prepare
 from avloc.media.whole import read_audio
 from avloc.models.weights.card import UNMEASURED, Card
+from avloc.models.weights.locate import find_weights
 from avloc.models.weights.store import load_weights, read_header, save_weights
 from avloc.pipelines.windows import Window, plan_windows
 from avloc.training.batches import stack_sound
@@ -50,17 +51,33 @@ LIMITS = (
     "Recall and false alarms at a threshold are optimistic: it was chosen on the recordings they are from.",
     "All figures are development figures: training was stopped by looking at the same identities.",
 )
+KINDS = ("speech", "telephony_speech", "generated_speech", "genuine_talking_face")
+UNLISTED = (
+    "The list of recordings lacks those of earlier rounds: the weights that this one began from had none."
+)
 HARDLY = 0.05  # AP@0.5; below it a family is as good as not found
+
+
+def training_entries(manifests: list[str]) -> list[Entry]:
+    """List the recordings that a training on ``manifests`` draws from."""
+    return select_entries(read_manifests(manifests), use="train", kinds=KINDS)
+
+
+def training_list(manifests: list[str], init: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the ids of all recordings trained on, those of the weights ``init`` too; and its limits."""
+    own = {entry.id for entry in training_entries(manifests)}
+    if init is None:
+        return tuple(sorted(own)), ()
+    earlier = read_header(find_weights(init))[1].recordings
+    return tuple(sorted(own | set(earlier))), () if earlier else (UNLISTED,)
 
 
 def training_data(manifests: list[str]) -> tuple[dict, ...]:
     """List every licence that took part, with files and minutes."""
-    kinds = ("speech", "telephony_speech", "generated_speech", "genuine_talking_face")
     groups: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for entry in read_manifests(manifests):
-        if entry.use == "train" and entry.weights_ok and entry.kind in kinds:
-            name, _, rest = entry.licence.partition(" (")
-            groups[name, rest.rpartition(")")[0] or entry.licence].append(entry.duration)
+    for entry in training_entries(manifests):
+        name, _, rest = entry.licence.partition(" (")
+        groups[name, rest.rpartition(")")[0] or entry.licence].append(entry.duration)
     return tuple(
         {"name": name, "licence": licence, "files": len(seconds), "minutes": round(sum(seconds) / 60, 1)}
         for (name, licence), seconds in sorted(groups.items())
@@ -128,7 +145,12 @@ def figures(results: dict[str, dict]) -> dict:
             "protocol": result["protocol"],
             "items": result["n_items"],
             "genuine_hours": round(result["genuine_hours"], 3),
-            "operating_point": avloc["operating_points"].get(path),
+            "speakers": result.get("n_identities"),
+            "operating_point": _quote_point(avloc["operating_points"].get(path)),
+            "further_operating_points": {
+                f"{point['max_per_hour']:g} false alarms an hour": _quote_point(point)
+                for point in avloc.get("further_points", {}).get(path, ())
+            },
             "families": {
                 family: {"n": values["n"], **{k: _quote(values, k) for k in FIGURES}}
                 for family, values in avloc["figures"].items()
@@ -140,6 +162,19 @@ def figures(results: dict[str, dict]) -> dict:
             },
         }
     return quoted
+
+
+def _quote_point(point: dict | None) -> dict | None:
+    """Choose what the card tells of an operating point; rates are texts that name no unsupported figure."""
+    if point is None:
+        return None
+    kinds = point.get("false_alarms_by_kind", {})
+    return {
+        **{key: point.get(key) for key in ("threshold", "max_per_hour", "is_supported")},
+        **{key: point.get(key) for key in ("recall", "recording_recall", "n_references", "n_identities")},
+        "false_alarms": point["false_alarms"]["text"],
+        "false_alarms_by_kind": {kind: alarms["text"] for kind, alarms in kinds.items()},
+    }
 
 
 def _quote(values: dict, key: str) -> dict | None:
@@ -160,6 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--media", action="append", required=True)
     parser.add_argument("--result", action="append", default=[], metavar="PATH=FILE")
     parser.add_argument("--sync", metavar="FILE")
+    parser.add_argument("--init", metavar="NAME|FILE", help="what this round began from: its list is added")
     parser.add_argument("--version", required=True)
     parser.add_argument("--command", action="append", default=[])
     parser.add_argument("--out", required=True)
@@ -175,6 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
         quoted["synchrony"] = {
             key: synchrony[key] for key in ("shift_auc_1s", "shift_auc_2s", "n_clips", "n_identities")
         }
+    recordings, unlisted = training_list(options.media, options.init)
     config, card = read_header(options.weights)
     network, _, _ = load_weights(options.weights)
     finished = Card(
@@ -187,8 +224,9 @@ def main(arguments: list[str] | None = None) -> None:
         starting_weights=(WHISPER,),
         domain=measure_domain(network, options.media).to_card(),
         figures=quoted,
-        limits=(*LIMITS, *measured_limits(results)),
+        limits=(*LIMITS, *measured_limits(results), *unlisted),
         commands=tuple(options.command),
+        recordings=recordings,
     )
     print(save_weights(options.out, network, config=config, card=finished))
 

@@ -37,6 +37,8 @@ def info(as_json: bool, weights: str | None) -> None:
         "devices": _devices(),
         "weights": _weights(weights),
     }
+    if not as_json and facts["weights"].get("recordings"):  # the ids are for programs
+        facts["weights"] |= {"recordings": f"{len(facts['weights']['recordings'])} ids"}
     click.echo(canonical(facts) if as_json else "\n".join(_lines(facts, "")))
 
 

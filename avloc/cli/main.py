@@ -32,6 +32,7 @@ VERBS = {
     "explain": ("avloc.cli.explain", "Say what a reason code means and what to do."),
     "schema": ("avloc.cli.schema", "Print the JSON Schema of the result document."),
     "info": ("avloc.cli.info", "Show versions, kernels, devices and weights."),
+    "weights": ("avloc.cli.weights", "Show the card of weights, and what they were trained on."),
     "synth": ("avloc.cli.synth", "Make partially forged recordings with exact truth."),
     "train": ("avloc.cli.train", "Train a network."),
 }
@@ -88,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit code: 0 all analysed, 1 a defect of avloc, 2 wrong usage, configuration or weights, 3 a
-        recording failed or an audit found a shortcut, 10 with ``--fail-on-detection``, 130 or 143
-        interrupted.
+        recording failed, an audit found a shortcut or weights were trained on what is held out, 10 with
+        ``--fail-on-detection``, 130 or 143 interrupted.
     """
     arguments = None if arguments is None else list(arguments)
     with _sigterm_raises(), _handlers_removed():

@@ -30,6 +30,12 @@ CONDITIONS = ("clean", "wide", "telephone")
     help="Whose recordings are used.",
 )
 @click.option("--families", metavar="A,B,...", help="Kinds of forgery, taken in turn; default all.")
+@click.option(
+    "--implementations",
+    type=click.Choice(["training", "held_back"]),
+    default="training",
+    help="Of the families: what training draws too, or what it never draws.",
+)
 @click.option("--n", "n_items", type=click.IntRange(min=1), default=200, help="How many recordings.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="The same seed gives the same bytes.")
 @click.option(
@@ -68,6 +74,7 @@ def synth(
     media: tuple[str, ...],
     use: str,
     families: str | None,
+    implementations: str,
     n_items: int,
     seed: int,
     genuine_share: float,
@@ -88,16 +95,13 @@ def synth(
     """
     configure_logging(verbose=1)
     context = click.get_current_context()
-    if format_ and not audit:
-        raise click.UsageError("--format is for what --audit prints; add --audit or leave --format out")
+    _check_belonging(format_=format_, audit=audit, wav=wav, video=video)
     as_json = format_ == "json" or (format_ is None and not sys.stdout.isatty())
     if not media:
         _check_audit_alone(context, out, audit=audit)
         context.exit(report_audit(out, as_json=as_json))
     condition = _one_condition(condition, telephone=telephone)
     _check_enough_to_audit(n_items, genuine_share, audit=audit)
-    if wav and video:
-        raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
     from avloc.datasets.speech_pool import SpeechPool
     from avloc.datasets.talking_faces import TalkingFaces
     from avloc.synth.recordings import Recipe, write_recordings
@@ -108,12 +112,13 @@ def synth(
     faces = TalkingFaces.build(media, use=use, cache=cache, weights_only=not any_licence) if video else None
     recipe = Recipe(
         use=use,
-        families=_applicable(named, pool, faces, use=use),
+        families=_applicable(named, pool, faces, use=use, implementations=implementations),
         n_items=n_items,
         seed=seed,
         genuine_share=genuine_share,
         edit_share=edit_share,
         duration_s=duration_s,
+        implementations=implementations,
     )
     manifest = write_recordings(
         out,
@@ -127,6 +132,14 @@ def synth(
     if audit:
         context.exit(report_audit(out, as_json=as_json))
     click.echo(manifest)
+
+
+def _check_belonging(*, format_: str | None, audit: bool, wav: bool, video: bool) -> None:
+    """Refuse options that mean nothing beside, or without, another."""
+    if format_ and not audit:
+        raise click.UsageError("--format is for what --audit prints; add --audit or leave --format out")
+    if wav and video:
+        raise click.UsageError("--wav is for sound alone, and --video writes MP4; leave one out")
 
 
 def _check_audit_alone(context: click.Context, out: Path, *, audit: bool) -> None:
@@ -176,11 +189,17 @@ def _read_families(families: str | None, *, video: bool) -> tuple[str, ...] | No
 
 
 def _applicable(
-    named: tuple[str, ...] | None, pool: object, faces: object | None, *, use: str
+    named: tuple[str, ...] | None,
+    pool: object,
+    faces: object | None,
+    *,
+    use: str,
+    implementations: str,
 ) -> tuple[str, ...]:
     """Give the named families, all of which must find their material, or all of the mixture that do."""
     from avloc.synth.compose import MIXTURE, WORD_EDIT
     from avloc.synth.compose_picture import PICTURE_MIXTURE
+    from avloc.synth.recordings import HELD_BACK, implementations_of
 
     timed = any(e.words for e in faces.entries) if faces is not None else len(pool.timed) > 0
     lacking = {}
@@ -190,10 +209,14 @@ def _applicable(
         lacking["neural_pair"] = f"generated twins with use {use!r}"
     if not timed:
         lacking[WORD_EDIT] = f"recordings whose words have times with use {use!r}"
+    default = MIXTURE if faces is None else PICTURE_MIXTURE
+    if implementations == HELD_BACK:
+        second = implementations_of(HELD_BACK, picture=faces is not None)
+        only_one = {*default, *(named or ())} - set(second)
+        lacking |= dict.fromkeys(sorted(only_one), "a second implementation and has none")
     for name in named or ():
         if name in lacking:
             raise click.UsageError(f"{name} needs {lacking[name]}; leave it out of --families")
-    default = MIXTURE if faces is None else PICTURE_MIXTURE
     left_out = sorted(set(default) & set(lacking)) if named is None else []
     for name in left_out:
         logger.warning("left out: %s needs %s", name, lacking[name])
@@ -222,6 +245,6 @@ def _degradation(condition: str, pool: object) -> object:
     """Choose what ``condition`` names, with babble from the pool of the same use; None for clean."""
     from functools import partial
 
-    from avloc.corruptions.audio import telephone, wide
+    from avloc.corruptions.audio import telephone_and_tell, wide
 
-    return {"clean": None, "wide": partial(wide, pool=pool), "telephone": telephone}[condition]
+    return {"clean": None, "wide": partial(wide, pool=pool), "telephone": telephone_and_tell}[condition]

@@ -40,7 +40,19 @@ def augment(
     pool: SpeechPool | None = None,
     severity: Severity = TRAINING,
 ) -> np.ndarray:
-    """Degrade a whole recording at random; nothing moves in time.
+    """Degrade a whole recording at random; nothing moves in time. Parameters as ``augment_and_tell``."""
+    return augment_and_tell(rng, waveform, sample_rate, pool=pool, severity=severity)[0]
+
+
+def augment_and_tell(
+    rng: np.random.Generator,
+    waveform: np.ndarray,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    pool: SpeechPool | None = None,
+    severity: Severity = TRAINING,
+) -> tuple[np.ndarray, dict[str, object]]:
+    """Degrade a whole recording at random, nothing moves in time; and tell what was drawn.
 
     Parameters
     ----------
@@ -59,6 +71,10 @@ def augment(
     -------
     np.ndarray [shape and type of ``waveform``]
         With the values of 16-bit samples.
+    dict
+        What was done: ``colour`` and ``reverberation`` true, ``band_hz`` its upper edge, ``noise`` its kind
+        and ``snr_db`` how far it is under the speech, ``telephone`` as :func:`telephone_and_tell`,
+        ``coding_step``, ``clipping_db`` under the peak. What was not drawn has no key.
 
     Raises
     ------
@@ -70,44 +86,56 @@ def augment(
     if waveform.ndim == 2 and len(waveform) != 1:
         raise ValueError(f"waveform must be (1, N) or (N,), got {waveform.shape}; pass channels one by one")
     samples = waveform.reshape(-1).astype(np.float32)
-    samples = filter_at_random(rng, samples, severity)
+    samples, told = filter_at_random(rng, samples, severity)
     if rng.random() < severity.noise:
-        samples = add_noise(rng, samples, rng.uniform(*severity.snr_db), pool=pool)
+        snr_db = float(rng.uniform(*severity.snr_db))
+        samples, kind = add_noise(rng, samples, snr_db, pool=pool)
+        told |= {"noise": kind, "snr_db": snr_db}
     if rng.random() < severity.telephone:
-        samples = telephone(rng, samples)
+        samples, line = telephone_and_tell(rng, samples)
+        told |= line
     elif rng.random() < severity.coding:
+        told["coding_step"] = float(np.exp(rng.uniform(np.log(0.15), np.log(1.2))))
         samples = code_lossily(
             samples,
-            step=float(np.exp(rng.uniform(np.log(0.15), np.log(1.2)))),
+            step=told["coding_step"],
             mask_db=float(rng.uniform(30, 65)),
             bandwidth_hz=float(rng.choice([8000, 7500, 7000, 6000])),
         )
-    samples = scale(rng, samples, severity)
-    return as_16_bit(samples).reshape(waveform.shape)
+    samples, clipped = scale(rng, samples, severity)
+    return as_16_bit(samples).reshape(waveform.shape), told | clipped
 
 
-def wide(rng: np.random.Generator, waveform: np.ndarray, *, pool: SpeechPool | None = None) -> np.ndarray:
-    """Degrade as :func:`augment`, but keep at least 5 kHz: the condition "16 kHz, augmented"."""
-    return augment(rng, waveform, pool=pool, severity=WIDE)
+def wide(
+    rng: np.random.Generator, waveform: np.ndarray, *, pool: SpeechPool | None = None
+) -> tuple[np.ndarray, dict[str, object]]:
+    """Degrade and tell as :func:`augment_and_tell`, but keep at least 5 kHz: "16 kHz, augmented"."""
+    return augment_and_tell(rng, waveform, pool=pool, severity=WIDE)
 
 
-def filter_at_random(rng: np.random.Generator, samples: np.ndarray, severity: Severity) -> np.ndarray:
+def filter_at_random(
+    rng: np.random.Generator, samples: np.ndarray, severity: Severity
+) -> tuple[np.ndarray, dict[str, object]]:
     """Apply colour, room and band to (n,) in one pass; the filters have no phase, the room is causal."""
     colour, room, band = (rng.random() < p for p in (severity.colour, severity.reverberation, severity.band))
+    told: dict[str, object] = {}
     if not (colour or room or band):
-        return samples
+        return samples, told
     n_fft = next_fast_len(len(samples) + SAMPLE_RATE // 2, real=True)
     frequency = np.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1, dtype=np.float32)
     spectrum = rfft(samples, n_fft)
     if colour:
         spectrum *= _random_curve(rng, frequency)
+        told["colour"] = True
     if room:
         spectrum *= rfft(_room(rng), n_fft)
+        told["reverberation"] = True
     if band:
         cut = np.exp(rng.uniform(np.log(severity.narrowest_hz), np.log(7800.0)))
         width = np.exp(rng.uniform(np.log(30.0), np.log(800.0)))
         spectrum *= np.clip((cut + width - frequency) / width, 1e-4, 1)
-    return irfft(spectrum, n_fft)[: len(samples)].astype(np.float32)
+        told["band_hz"] = float(cut)
+    return irfft(spectrum, n_fft)[: len(samples)].astype(np.float32), told
 
 
 def _random_curve(rng: np.random.Generator, frequency: np.ndarray) -> np.ndarray:
@@ -132,8 +160,8 @@ def _room(rng: np.random.Generator) -> np.ndarray:
 
 def add_noise(
     rng: np.random.Generator, samples: np.ndarray, snr_db: float, *, pool: SpeechPool | None = None
-) -> np.ndarray:
-    """Add white, pink, brown or humming noise, or babble from ``pool``, ``snr_db`` under the speech."""
+) -> tuple[np.ndarray, str]:
+    """Add white, pink, brown or humming noise or babble from ``pool``, ``snr_db`` under the speech; which."""
     kind = str(rng.choice(["white", "pink", "brown", "hum", *(["babble", "babble"] if pool else [])]))
     n = len(samples)
     if kind == "babble":
@@ -155,10 +183,9 @@ def add_noise(
             )
     level = speech_level(samples)
     if level == 0:
-        return samples
-    return samples + noise * (level / (np.sqrt((noise**2).mean()) + 1e-9) * 10 ** (-snr_db / 20)).astype(
-        np.float32
-    )
+        return samples, kind
+    gain = (level / (np.sqrt((noise**2).mean()) + 1e-9) * 10 ** (-snr_db / 20)).astype(np.float32)
+    return samples + noise * gain, kind
 
 
 def _loop(rng: np.random.Generator, pool: SpeechPool, n_samples: int) -> np.ndarray:
@@ -178,6 +205,13 @@ def speech_level(samples: np.ndarray) -> float:
 
 
 def telephone(rng: np.random.Generator, waveform: np.ndarray) -> np.ndarray:
+    """Send sound through a telephone line, as :func:`telephone_and_tell`."""
+    return telephone_and_tell(rng, waveform)[0]
+
+
+def telephone_and_tell(
+    rng: np.random.Generator, waveform: np.ndarray
+) -> tuple[np.ndarray, dict[str, object]]:
     """Send sound through a telephone line: 8 kHz, about 300 to 3400 Hz, G.711, and back to 16 kHz.
 
     Parameters
@@ -191,6 +225,8 @@ def telephone(rng: np.random.Generator, waveform: np.ndarray) -> np.ndarray:
     -------
     np.ndarray [shape and type of ``waveform``]
         Aligned with it.
+    dict
+        ``telephone``, the companding law, and ``band_hz``, where the band ends.
 
     References
     ----------
@@ -205,12 +241,13 @@ def telephone(rng: np.random.Generator, waveform: np.ndarray) -> np.ndarray:
     spectrum = rfft(samples, n_fft) * band
     narrow = irfft(spectrum[: n_fft // 4 + 1], 2 * (n_fft // 4)) * (2 * (n_fft // 4) / n_fft)
     narrow = narrow * (0.9 / max(np.abs(narrow).max(), 0.9))  # the line's own limit; quiet calls stay quiet
-    narrow = _mu_law(narrow) if rng.random() < 0.6 else _a_law(narrow)
+    law = "mu" if rng.random() < 0.6 else "a"
+    narrow = _mu_law(narrow) if law == "mu" else _a_law(narrow)
     back = np.zeros(n_fft // 2 + 1, dtype=np.complex64)
     upper = rfft(narrow.astype(np.float32))
     back[: len(upper)] = upper
     out = irfft(back, n_fft)[: len(samples)] * (n_fft / len(narrow))
-    return out.astype(np.float32).reshape(waveform.shape)
+    return out.astype(np.float32).reshape(waveform.shape), {"telephone": law, "band_hz": float(high)}
 
 
 def _mu_law(samples: np.ndarray) -> np.ndarray:
@@ -228,17 +265,21 @@ def _a_law(samples: np.ndarray) -> np.ndarray:
     return np.sign(compressed) * np.where(size < 1, size, np.exp(size - 1)) / 87.6
 
 
-def scale(rng: np.random.Generator, samples: np.ndarray, severity: Severity) -> np.ndarray:
+def scale(
+    rng: np.random.Generator, samples: np.ndarray, severity: Severity
+) -> tuple[np.ndarray, dict[str, object]]:
     """Change the level of (n,), and clip at times; otherwise the peak stays below full scale."""
+    told: dict[str, object] = {}
     peak = float(np.abs(samples).max()) if len(samples) else 0.0
     if peak == 0:
-        return samples
+        return samples, told
     if rng.random() < severity.clipping:
-        limit = peak * 10 ** (-rng.uniform(1, 10) / 20)
+        told["clipping_db"] = float(rng.uniform(1, 10))
+        limit = peak * 10 ** (-told["clipping_db"] / 20)
         samples, peak = np.clip(samples, -limit, limit), limit
     if rng.random() < severity.gain or peak > 0.99:
         samples = samples * np.float32(0.99 / peak * 10 ** (-rng.uniform(0, 24) / 20))
-    return samples
+    return samples, told
 
 
 def as_16_bit(samples: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ class Entry:
 
     ``duration`` in seconds; ``pair_lag`` in seconds, how late this generated file is against its natural
     twin ``natural_pair``; ``words`` holds (start_s, end_s, word) in order of time; ``words_of`` is the entry
-    that an alignment belongs to. ``path`` is absolute.
+    that an alignment belongs to. ``path`` is absolute. ``language`` and ``sex`` of the speaker are None
+    unless the manifest tells them.
     """
 
     id: str
@@ -38,6 +39,8 @@ class Entry:
     pair_lag: float = 0.0
     words: tuple[tuple[float, float, str], ...] = ()
     words_of: str | None = None
+    language: str | None = None
+    sex: str | None = None
 
     @property
     def one_speaker(self) -> bool:
@@ -97,6 +100,8 @@ def _entry(row: dict, path: Path, number: int) -> Entry:
         pair_lag=float(row.get("pair_lag_ms") or 0.0) / 1000,
         words=_words(row, path),
         words_of=row.get("media_entry") if row["kind"] == ALIGNMENT else None,
+        language=row.get("lang"),
+        sex=row.get("sex"),
     )
 
 

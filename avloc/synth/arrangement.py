@@ -13,12 +13,12 @@ from avloc.synth.splice import Piece, join
 class Arrangement:
     """Samples ``[first, last)`` of a recording, one range after the other.
 
-    ``fades`` holds, for each joint, the samples of its cross-fade and whether that keeps power. Where a
+    ``fades`` holds, for each joint, the samples of its cross-fade and the law of that. Where a
     picture belongs to the sound, every joint moves time by whole frames: see :meth:`frames`.
     """
 
     pieces: tuple[tuple[int, int], ...]
-    fades: tuple[tuple[int, bool], ...]
+    fades: tuple[tuple[int, str], ...]
 
     @property
     def joints(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Arrangement:
         return beneath, weight
 
 
-def without(n_samples: int, first: int, last: int, fade: tuple[int, bool]) -> Arrangement:
+def without(n_samples: int, first: int, last: int, fade: tuple[int, str]) -> Arrangement:
     """Leave samples ``[first, last)`` of ``n_samples`` out."""
     return Arrangement(((0, first), (last, n_samples)), (fade,))
 

@@ -12,7 +12,7 @@ from avloc.structures import Timeline
 from avloc.synth.edits import Forged, apply_edits, draw_edits
 from avloc.synth.families import AUDIO_FAMILIES
 from avloc.synth.genuine_edits import EDIT_SHARE, cut_host, draw_genuine_edits, master
-from avloc.synth.host import Host
+from avloc.synth.host import Host, Implementation
 from avloc.synth.item import Item
 from avloc.synth.words import RESERVE_S, edit_words
 
@@ -97,6 +97,7 @@ def compose(
     duration_s: float = 25.6,
     host_like: str | None = None,
     genuine_edits: Sequence[str] = (),
+    implementations: Mapping[str, Implementation] = AUDIO_FAMILIES,
 ) -> Item:
     """Make one item of ``family`` from a random host of ``pool``.
 
@@ -114,6 +115,8 @@ def compose(
         Family that could have forged the host of a genuine item.
     genuine_edits : sequence of str
         What an honest editor did, of ``GENUINE_EDITS``; a cut is left out where no place for it is found.
+    implementations : mapping of family to Implementation
+        What makes the material.
 
     Returns
     -------
@@ -127,15 +130,16 @@ def compose(
     AnnotationError
         If the pool cannot serve it.
     """
-    if family not in (*FAMILIES, GENUINE):
-        raise ValueError(f"family must be {GENUINE!r} or one of {sorted(FAMILIES)}, got {family!r}")
-    limit = int(duration_s * SAMPLE_RATE)
     like = host_like or family
+    for name in (family, like):
+        if name not in (*FAMILIES, GENUINE):
+            raise ValueError(f"family must be {GENUINE!r} or one of {sorted(FAMILIES)}, got {name!r}")
+    limit = int(duration_s * SAMPLE_RATE)
     for _ in range(40):
         host = _draw_host(rng, pool, like, duration_s)
         host, _, cuts = cut_host(rng, host, genuine_edits)
         # A host that could not be forged makes no genuine item either: it has less speech than others.
-        forged = forge_sound(rng, host, like, limit)
+        forged = forge_sound(rng, host, like, limit, implementations)
         if forged is not None:
             forged = Forged(host.samples) if family == GENUINE else forged
             if host.whole:
@@ -147,7 +151,13 @@ def compose(
     )
 
 
-def forge_sound(rng: np.random.Generator, host: Host, family: str, limit: int) -> Forged | None:
+def forge_sound(
+    rng: np.random.Generator,
+    host: Host,
+    family: str,
+    limit: int,
+    implementations: Mapping[str, Implementation] = AUDIO_FAMILIES,
+) -> Forged | None:
     """Forge ``host`` by ``family``, up to ``limit`` samples long; None if nothing fits."""
     if family == GENUINE:
         return Forged(host.samples)
@@ -157,9 +167,10 @@ def forge_sound(rng: np.random.Generator, host: Host, family: str, limit: int) -
             return None
         arrangement, spans, parameters = edited
         follows = host.read(host.start, host.start + len(host.samples) + int(RESERVE_S * SAMPLE_RATE))
-        return Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)])
-    edits, materials = draw_edits(rng, host, AUDIO_FAMILIES[family], limit)
-    return apply_edits(host, edits, materials, limit) if edits else None
+        return Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)], WORD_EDIT)
+    chosen = implementations[family]
+    edits, materials = draw_edits(rng, host, chosen.make, limit)
+    return apply_edits(host, edits, materials, limit, chosen.name) if edits else None
 
 
 def describe_own(host: Host, parameters: Mapping) -> dict:
@@ -212,6 +223,9 @@ def finish_item(
         "host_start_s": host.start / SAMPLE_RATE,
         "segments": [dict(segment) for segment in forged.segments],
         "genuine_edits": [*cuts, *mastered],
+        "implementation": forged.implementation,
+        "language": host.entry.language,
+        "sex": host.entry.sex,
     }
     truth = Timeline.from_pairs((first / SAMPLE_RATE, last / SAMPLE_RATE) for first, last in forged.spans)
     return Item(waveform[None], SAMPLE_RATE, truth, Timeline(), family, attributes)

@@ -20,13 +20,12 @@ from avloc.synth.compose import (
     finish_item,
 )
 from avloc.synth.edits import Forged, apply_edits, draw_edits
-from avloc.synth.families import AUDIO_FAMILIES, insert_other, insert_same
+from avloc.synth.families import SOUND_FAMILIES
 from avloc.synth.genuine_edits import COVER, EDIT_SHARE, cut_host, draw_cover_span, draw_genuine_edits
-from avloc.synth.host import Host, Maker, Material
+from avloc.synth.host import Host, Implementation
 from avloc.synth.item import Item
 from avloc.synth.matching import Sound
 from avloc.synth.mouth_families import MOUTH_FAMILIES, SHORTEST_FRAMES, Face, MouthChange
-from avloc.synth.own_sound import lag_shift
 from avloc.synth.picture import Picture, show_crops
 from avloc.synth.spans import EDGE, choose_span, draw_length
 from avloc.synth.words import RESERVE_S, edit_words
@@ -45,19 +44,6 @@ PICTURE_MIXTURE: dict[str, float] = {
     "vocoder_griffin_lim": 0.25,
     "vocoder_source_filter": 0.25,
 }
-
-
-def _replace(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
-    maker = insert_same if rng.random() < 0.3 else insert_other
-    return maker(rng, host, first, last) or insert_other(rng, host, first, last)
-
-
-SOUND_FAMILIES: dict[str, Maker] = {
-    "lag_shift": lag_shift,
-    "replace_audio": _replace,
-    **{name: maker for name, maker in AUDIO_FAMILIES.items() if not name.startswith("insert")},
-}
-"""What is done to the sound under an untouched picture; nothing after the span moves."""
 
 
 PICTURE_FAMILIES = (*MOUTH_FAMILIES, *SOUND_FAMILIES, WORD_EDIT)
@@ -126,6 +112,7 @@ def compose_picture(
     duration_s: float = 25.6,
     host_like: str | None = None,
     genuine_edits: Sequence[str] = (),
+    implementations: Mapping[str, Implementation] = SOUND_FAMILIES,
 ) -> Item:
     """Make one item of ``family`` from a random clip of ``faces``.
 
@@ -144,6 +131,8 @@ def compose_picture(
         Family that could have forged the clip of a genuine item.
     genuine_edits : sequence of str
         What an honest editor did, of ``GENUINE_EDITS``; left out where no place for it is found.
+    implementations : mapping of family to Implementation
+        What makes the material of a forged sound.
 
     Returns
     -------
@@ -167,10 +156,10 @@ def compose_picture(
         if like == WORD_EDIT and not faces.entries[index].words:
             continue
         shot = _shoot(rng, faces, index, pool, like, duration_s, genuine_edits)
-        forged = _forge(rng, faces, shot, like)
+        forged = _forge(rng, faces, shot, like, implementations)
         if forged is not None:
             # What could not be forged makes no genuine item either: it has less speech than others.
-            forged = _forge(rng, faces, shot, GENUINE) if family == GENUINE else forged
+            forged = _forge(rng, faces, shot, GENUINE, {}) if family == GENUINE else forged
             return _finish(rng, faces, shot, *forged, family, genuine_edits)
     raise AnnotationError(f"no item of family {family!r} can be made from {len(faces)} talking faces")
 
@@ -208,7 +197,11 @@ def _cut(rng: np.random.Generator, n_frames: int, duration_s: float) -> tuple[in
 
 
 def _forge(
-    rng: np.random.Generator, faces: TalkingFaces, shot: Shot, family: str
+    rng: np.random.Generator,
+    faces: TalkingFaces,
+    shot: Shot,
+    family: str,
+    implementations: Mapping[str, Implementation],
 ) -> tuple[Forged, Picture, MouthChange | None] | None:
     host, picture = shot.host, shot.picture
     if family == GENUINE:
@@ -219,16 +212,17 @@ def _forge(
             return None
         arrangement, spans, parameters = edited
         follows = host.read(host.start, host.start + len(host.samples) + int(RESERVE_S * SAMPLE_RATE))
-        forged = Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)])
+        forged = Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)], WORD_EDIT)
         return forged, replace(picture, frames=picture.frames[0] + arrangement.frames()), None
     if family in MOUTH_FAMILIES:
         change = _change_mouth(rng, faces, shot, family)
         if change is None:
             return None
         picture = replace(picture, mouth_edit=change.edit, source=change.source)
-        return Forged(host.samples), picture, change
-    edits, materials = draw_edits(rng, host, SOUND_FAMILIES[family], len(host.samples), in_time=True)
-    forged = apply_edits(host, edits, materials, len(host.samples)) if edits else None
+        return Forged(host.samples, implementation=family), picture, change
+    chosen = implementations[family]
+    edits, materials = draw_edits(rng, host, chosen.make, len(host.samples), in_time=True)
+    forged = apply_edits(host, edits, materials, len(host.samples), chosen.name) if edits else None
     return None if forged is None or len(forged.samples) != len(host.samples) else (forged, picture, None)
 
 

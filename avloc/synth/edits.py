@@ -6,21 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from avloc.features.audio import SAMPLE_RATE
-from avloc.synth.host import Host, Maker, Material
+from avloc.synth.host import ZERO_CROSSING, Host, Maker, Material
 from avloc.synth.joints import levels_db, nearest_level
 from avloc.synth.spans import EDGE, choose_span, draw_length, frame_envelope
-from avloc.synth.splice import MARGIN, Edit, assemble
+from avloc.synth.splice import EQUAL_POWER, LINEAR, MARGIN, Edit, assemble, at_zero_crossings
 
 APART = 4000  # samples, 0.25 s: between two segments of one item
 
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """Sound (n,) with what was forged in it: ``spans`` in samples, and a mapping for each piece put in."""
+    """Sound (n,) with what was forged in it: ``spans`` in samples, and a mapping for each piece put in.
+
+    ``implementation`` names what made the pieces; None where nothing was forged.
+    """
 
     samples: np.ndarray
     spans: Sequence[tuple[int, int]] = ()
     segments: Sequence[Mapping] = ()
+    implementation: str | None = None
 
 
 def draw_edits(
@@ -57,14 +61,16 @@ def draw_edits(
     added = 0
     for edit, material in chosen:
         fits = edit.end <= n - EDGE  # material in time may be longer than the span
-        if fits and edit.start + added + material.n_inside <= room - EDGE:
+        if fits and edit.start + added + edit.n_inside <= room - EDGE:
             edits.append(edit)
             materials.append(material)
             added += edit.gained
     return edits, materials
 
 
-def apply_edits(host: Host, edits: Sequence[Edit], materials: Sequence[Material], limit: int) -> Forged:
+def apply_edits(
+    host: Host, edits: Sequence[Edit], materials: Sequence[Material], limit: int, implementation: str
+) -> Forged:
     """Apply ``edits``; a cut host keeps its length, a whole one keeps its end, as genuine items do."""
     n = len(host.samples)
     gained = sum(edit.gained for edit in edits)
@@ -72,7 +78,7 @@ def apply_edits(host: Host, edits: Sequence[Edit], materials: Sequence[Material]
     longer = host.read(host.start, host.start + n + follows)
     samples, spans = assemble(longer, edits, min(limit if host.whole else n, len(longer) + gained))
     segments = [{"source": m.source.id, "identity": m.source.identity, **m.parameters} for m in materials]
-    return Forged(samples, spans, segments)
+    return Forged(samples, spans, segments, implementation)
 
 
 def _place(
@@ -90,7 +96,9 @@ def _place(
             level = levels_db(frame_envelope(material.samples[: len(material.samples) - material.margin]))[-2]
             bounds = (start, len(host.samples) - EDGE)
             end = nearest_level(rng, host.envelope, end, level, bounds=bounds)
+    if material.law == ZERO_CROSSING:
+        return at_zero_crossings(host.samples, start, end, material.samples)
     shortest = 32 if material.margin == MARGIN else material.margin
     fades = tuple(int(rng.integers(shortest, 2 * material.margin + 1)) for _ in range(2))
-    equal_power = bool(not material.like_host and rng.random() < 0.5)
-    return Edit(start, end, material.samples, fades, equal_power, material.margin)
+    law = material.law or (EQUAL_POWER if not material.like_host and rng.random() < 0.5 else LINEAR)
+    return Edit(start, end, material.samples, fades, law, material.margin)

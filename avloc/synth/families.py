@@ -1,4 +1,7 @@
-"""The ways in which the sound of a span is forged: each makes the material that goes into a host."""
+"""The ways in which the sound of a span is forged: each makes the material that goes into a host.
+
+These are the implementations that training draws from; ``held_back`` has others of the same families.
+"""
 
 from collections.abc import Callable
 
@@ -6,10 +9,10 @@ import numpy as np
 
 from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
-from avloc.synth.host import Host, Maker, Material
+from avloc.synth.host import Host, Implementation, Maker, Material
 from avloc.synth.joints import cut_words
 from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
-from avloc.synth.own_sound import self_blend
+from avloc.synth.own_sound import lag_shift, self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
 from avloc.synth.source_filter import draw_source_filter, source_filter
 from avloc.synth.spans import frame_envelope
@@ -20,12 +23,15 @@ NOISE_DB = 3.0  # by so much may the noise of a source, brought to the host's le
 PAIR_SEARCH = 240  # samples, 15 ms: how far the lag of a pair may differ from the manifest's
 
 
-def _resynthesis(make: Callable[[np.random.Generator, np.ndarray, Host], tuple[np.ndarray, dict]]) -> Maker:
-    """Maker that turns the span itself, with some context, into new samples of about the same length."""
+def resynthesis(make: Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, dict]]) -> Maker:
+    """Maker that turns the span itself, with some context, into new samples of about the same length.
+
+    ``make`` takes samples (n,) and gives others with the parameters that it drew.
+    """
 
     def maker(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
         original = host.around(first, last, MARGIN + CONTEXT)
-        made, parameters = make(rng, original, host)
+        made, parameters = make(rng, original)
         cut = CONTEXT * len(made) // len(original)
         made = made[cut : len(made) - cut]
         gain = rms(original) / rms(made) * 10 ** (rng.normal(0, 0.5) / 20)
@@ -36,26 +42,41 @@ def _resynthesis(make: Callable[[np.random.Generator, np.ndarray, Host], tuple[n
     return maker
 
 
-def _griffin_lim(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+def _griffin_lim(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
     parameters = draw_griffin_lim(rng)
     return griffin_lim(rng, samples, **parameters), parameters
 
 
-def _source_filter(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+def _source_filter(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
     parameters = draw_source_filter(rng)
     return source_filter(rng, samples, **parameters), parameters
 
 
-def _pitch_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+def _pitch_shift(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
     parameters = _draw_vocoder(rng)
-    semitones = float(rng.choice([-1, 1]) * rng.uniform(0.7, 4))
+    semitones = draw_semitones(rng)
     return shift_pitch(samples, semitones, **parameters), {"semitones": semitones, **parameters}
 
 
-def _time_stretch(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
+def _time_stretch(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
     parameters = _draw_vocoder(rng)
-    factor = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.06, 0.3)))
+    factor = draw_tempo(rng)
     return stretch(samples, factor, **parameters), {"stretch": factor, **parameters}
+
+
+def draw_semitones(rng: np.random.Generator) -> float:
+    """How far the pitch moves."""
+    return float(rng.choice([-1, 1]) * rng.uniform(0.7, 4))
+
+
+def draw_tempo(rng: np.random.Generator) -> float:
+    """How many times as long a span becomes."""
+    return float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.06, 0.3)))
+
+
+def draw_formant_factor(rng: np.random.Generator) -> float:
+    """How many times as high the formants become."""
+    return float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.07, 0.25)))
 
 
 def _draw_vocoder(rng: np.random.Generator) -> dict:
@@ -63,8 +84,8 @@ def _draw_vocoder(rng: np.random.Generator) -> dict:
     return {"n_fft": n_fft, "hop": n_fft // int(rng.choice([4, 4, 8]))}
 
 
-def _formant_shift(rng: np.random.Generator, samples: np.ndarray, host: Host) -> tuple[np.ndarray, dict]:
-    factor = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.07, 0.25)))
+def _formant_shift(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
+    factor = draw_formant_factor(rng)
     order = int(rng.integers(24, 41))
     return shift_formants(samples, factor, order=order), {"formant_factor": factor, "order": order}
 
@@ -210,16 +231,29 @@ def _as_coded_as(rng: np.random.Generator, host: Host, source: int, samples: np.
     return code_lossily(samples, step=step, mask_db=float(rng.uniform(35, 55)), bandwidth_hz=6000.0)
 
 
-AUDIO_FAMILIES: dict[str, Maker] = {
-    "insert_other": insert_other,
-    "insert_same": insert_same,
-    "insert_tts": insert_generated,
-    "neural_pair": neural_pair,
-    "vocoder_griffin_lim": _resynthesis(_griffin_lim),
-    "vocoder_source_filter": _resynthesis(_source_filter),
-    "pitch_shift": _resynthesis(_pitch_shift),
-    "time_stretch": _resynthesis(_time_stretch),
-    "formant_shift": _resynthesis(_formant_shift),
-    "self_blend": self_blend,
+def replace_audio(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+    """Put other speech under an untouched picture, of the same speaker in three of ten."""
+    maker = insert_same if rng.random() < 0.3 else insert_other
+    return maker(rng, host, first, last) or insert_other(rng, host, first, last)
+
+
+AUDIO_FAMILIES: dict[str, Implementation] = {
+    "insert_other": Implementation("cross_fade", insert_other),
+    "insert_same": Implementation("cross_fade", insert_same),
+    "insert_tts": Implementation("cross_fade", insert_generated),
+    "neural_pair": Implementation("twin", neural_pair),
+    "vocoder_griffin_lim": Implementation("griffin_lim", resynthesis(_griffin_lim)),
+    "vocoder_source_filter": Implementation("source_filter", resynthesis(_source_filter)),
+    "pitch_shift": Implementation("phase_vocoder", resynthesis(_pitch_shift)),
+    "time_stretch": Implementation("phase_vocoder", resynthesis(_time_stretch)),
+    "formant_shift": Implementation("cepstral_envelope", resynthesis(_formant_shift)),
+    "self_blend": Implementation("linear_gate", self_blend),
 }
-"""Name of each family of forged sound and what makes its material."""
+"""Each family of forged sound, and what makes its material."""
+
+SOUND_FAMILIES: dict[str, Implementation] = {
+    "lag_shift": Implementation("moved", lag_shift),
+    "replace_audio": Implementation("cross_fade", replace_audio),
+    **{name: made for name, made in AUDIO_FAMILIES.items() if not name.startswith("insert")},
+}
+"""What is done to the sound under an untouched picture; nothing after the span moves."""

@@ -15,6 +15,7 @@ from avloc.synth.host import Host
 from avloc.synth.mastering import another_coder, denoise, loudness, music_bed
 from avloc.synth.matching import Sound
 from avloc.synth.spans import HOP
+from avloc.synth.splice import EQUAL_POWER, LINEAR
 
 EDIT_SHARE = 0.3
 CUTS = ("jump_cut", "cross_fade")
@@ -107,7 +108,8 @@ def _leave_out(rng: np.random.Generator, host: Host, fade: int, grid: int) -> Ar
         left_out = round((last - first) / grid) * grid
         first, last = int(first), int(first + left_out)
         if 0.2 * SAMPLE_RATE <= left_out <= longest and first >= half and last <= n - half:
-            return Arrangement(((0, first), (last, n)), ((fade, fade > 2000),))
+            law = EQUAL_POWER if fade > 2000 else LINEAR
+            return Arrangement(((0, first), (last, n)), ((fade, law),))
     return None
 
 
@@ -130,7 +132,7 @@ def _into_other_take(rng: np.random.Generator, host: Host) -> tuple[np.ndarray, 
     coming = host.pool.read(other, begin - fade // 2, begin + needed) * (host.sound.level / level)
     source = np.concatenate([host.samples[: joint + fade // 2], coming])
     place = joint + fade // 2 + fade // 2
-    arrangement = Arrangement(((0, joint), (place, place + needed)), ((fade, True),))
+    arrangement = Arrangement(((0, joint), (place, place + needed)), ((fade, EQUAL_POWER),))
     return arrangement.sound(source), other, joint
 
 

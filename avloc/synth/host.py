@@ -12,6 +12,8 @@ from avloc.synth.matching import Sound
 from avloc.synth.spans import frame_envelope
 from avloc.synth.splice import MARGIN
 
+ZERO_CROSSING = "zero_crossing"
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -101,7 +103,8 @@ def read_padded(samples: np.ndarray, start: int, end: int) -> np.ndarray:
 class Material:
     """What goes in: ``samples`` with ``margin`` more at each end, and where it came from.
 
-    A margin of more than ``MARGIN`` makes the fades a soft gate: from ``margin`` to twice as long.
+    A margin of more than ``MARGIN`` makes the fades a soft gate: from ``margin`` to twice as long. ``law`` of
+    its fades is one of ``LAWS``, ``ZERO_CROSSING`` for none at all, or None: drawn as for all others.
     """
 
     samples: np.ndarray
@@ -109,6 +112,7 @@ class Material:
     like_host: bool  # the same words at the same times: fades keep amplitude, not power
     parameters: Mapping = field(default_factory=dict)
     margin: int = MARGIN
+    law: str | None = None
 
     @property
     def n_inside(self) -> int:
@@ -117,3 +121,11 @@ class Material:
 
 
 Maker = Callable[[np.random.Generator, Host, int, int], Material | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One way to make the material of a family, and the name by which manifests and figures know it."""
+
+    name: str
+    make: Maker

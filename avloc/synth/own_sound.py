@@ -1,5 +1,7 @@
 """Forging a span with nothing but the recording's own sound: moved in time, or blended with a moved copy."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from avloc.features.audio import SAMPLE_RATE
@@ -35,12 +37,22 @@ def lag_shift(rng: np.random.Generator, host: Host, first: int, last: int) -> Ma
     return best
 
 
-def self_blend(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
+Weigh = Callable[[float], tuple[float, float]]
+
+
+def _share_amplitude(share: float) -> tuple[float, float]:
+    return 1 - share, share
+
+
+def self_blend(
+    rng: np.random.Generator, host: Host, first: int, last: int, *, weigh: Weigh = _share_amplitude
+) -> Material | None:
     """Blend the sound of the span with its own copy 10 to 60 ms later or earlier, under a soft gate.
 
     The gate rises from nothing to its full height in 50 to 100 ms; the truth is where it is above half of
     it. Nothing else tells the span: the material, its level and its noise are the host's own. Parameters:
-    ``lag_s``, positive where the copy comes late, and ``share``, the weight of the copy inside the gate.
+    ``lag_s``, positive where the copy comes late, and ``share``, that of the copy inside the gate, from which
+    ``weigh`` makes the weights of the original and of the copy.
 
     References
     ----------
@@ -52,7 +64,8 @@ def self_blend(rng: np.random.Generator, host: Host, first: int, last: int) -> M
     for way in (lag, -lag):
         moved = _moved(host, first, last, way, GATE)
         if moved is not None:
-            blended = (1 - share) * original + share * moved
+            stays, comes = weigh(share)
+            blended = stays * original + comes * moved
             blended *= rms(original) / rms(blended)
             parameters = {"lag_s": way / SAMPLE_RATE, "share": share}
             return Material(blended.astype(np.float32), host.entry, True, parameters, GATE)

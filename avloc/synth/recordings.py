@@ -15,13 +15,17 @@ from avloc.datasets.talking_faces import TalkingFaces
 from avloc.media.encode import write_audio, write_video
 from avloc.synth.compose import GENUINE, GENUINE_SHARE, compose
 from avloc.synth.compose_picture import compose_picture
+from avloc.synth.families import AUDIO_FAMILIES, SOUND_FAMILIES
 from avloc.synth.genuine_edits import EDIT_SHARE, draw_genuine_edits, named
+from avloc.synth.held_back import HELD_BACK_FAMILIES
+from avloc.synth.host import Implementation
 from avloc.synth.item import Item
 from avloc.synth.picture import show_frames
 
 MANIFEST = "manifest.jsonl"
+TRAINING, HELD_BACK = IMPLEMENTATIONS = ("training", "held_back")
 
-Degrade = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+Degrade = Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, Mapping[str, object]]]
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +50,8 @@ class Recipe:
         Probability of genuine edits, forged item or not.
     duration_s : float [s]
         Longest item.
+    implementations : str
+        ``"training"`` for what training draws too, ``"held_back"`` for what it never draws.
     """
 
     use: str
@@ -55,10 +61,26 @@ class Recipe:
     genuine_share: float = GENUINE_SHARE
     edit_share: float = EDIT_SHARE
     duration_s: float = 25.6
+    implementations: str = TRAINING
+
+
+def implementations_of(which: str, *, picture: bool) -> Mapping[str, Implementation]:
+    """Give what makes the material of each family of sound, ``which`` of ``IMPLEMENTATIONS``.
+
+    Families of the mouth and ``word_edit`` have one implementation, and are not among them.
+    """
+    trained = SOUND_FAMILIES if picture else AUDIO_FAMILIES
+    if which == TRAINING:
+        return trained
+    return {name: made for name, made in HELD_BACK_FAMILIES.items() if name in trained}
 
 
 def make_items(recipe: Recipe, pool: SpeechPool, faces: TalkingFaces | None = None) -> Iterator[Item]:
     """Make the items of a recipe in order, with a picture if ``faces`` are given."""
+    implementations = implementations_of(recipe.implementations, picture=faces is not None)
+    if recipe.implementations == HELD_BACK and not set(recipe.families) <= set(implementations):
+        lacking = sorted(set(recipe.families) - set(implementations))
+        raise ValueError(f"held back are {sorted(implementations)}, and not {lacking}")
     for k in range(recipe.n_items):
         rng = np.random.default_rng([recipe.seed, k])
         family = recipe.families[k % len(recipe.families)]
@@ -69,6 +91,7 @@ def make_items(recipe: Recipe, pool: SpeechPool, faces: TalkingFaces | None = No
             "duration_s": recipe.duration_s,
             "host_like": family,
             "genuine_edits": edits,
+            "implementations": implementations,
         }
         yield compose(rng, pool, **options) if faces is None else compose_picture(rng, faces, pool, **options)
 
@@ -94,7 +117,7 @@ def write_recordings(
     pool, faces : SpeechPool, TalkingFaces or None
         Genuine material of the recipe's use; with ``faces`` the recordings are MP4.
     degrade : callable or None
-        ``(rng, waveform) -> waveform``, applied to the whole sound of every item, genuine or not.
+        ``(rng, waveform) -> (waveform, what was drawn)``, applied to the whole sound of every item.
     extension : str
         ``".flac"`` or ``".wav"`` for items without a picture.
     notes : mapping or None
@@ -116,16 +139,16 @@ def write_recordings(
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for k, item in enumerate(make_items(recipe, pool, faces)):
-        waveform = item.waveform
+        waveform, corruptions = item.waveform, {}
         if degrade is not None:
-            waveform = degrade(np.random.default_rng([recipe.seed, k, 1]), waveform)
+            waveform, corruptions = degrade(np.random.default_rng([recipe.seed, k, 1]), waveform)
         name = f"{k:06d}{'.mp4' if faces is not None else extension}"
         if faces is None:
             write_audio(out / name, waveform, item.sample_rate)
         else:
             frames = picture_of(item, faces)
             write_video(out / name, frames, Fraction(25), waveform, item.sample_rate)
-        rows.append(_row(name, item, recipe, k))
+        rows.append(_row(name, item, recipe, k) | {"corruptions": dict(corruptions)})
         logger.info("%s %s %s", name, item.family, [f"{s:.2f}-{e:.2f}" for s, e in rows[-1]["segments"]])
     write_manifest(out / MANIFEST, rows)
     described = {"recipe": asdict(recipe), **(notes or {})}
@@ -153,6 +176,7 @@ def _row(name: str, item: Item, recipe: Recipe, number: int) -> dict:
     audio, visual = (_pairs(line.segments) for line in (item.audio, item.visual))
     modality = {(1, 0): "audio", (0, 1): "visual", (1, 1): "both", (0, 0): None}[(bool(audio), bool(visual))]
     attributes = dict(item.attributes)
+    told = {name: attributes.pop(name) for name in ("implementation", "language", "sex")}
     segments = attributes.get("segments", [])
     sources = [attributes["host"], *(s["source"] for s in segments), attributes.get("source")]
     return {
@@ -163,6 +187,7 @@ def _row(name: str, item: Item, recipe: Recipe, number: int) -> dict:
         "audio_segments": audio,
         "visual_segments": visual,
         "family": item.family,
+        **told,
         "genuine_edits": named(attributes["genuine_edits"]),
         "identity": attributes["identity"],
         "split": recipe.use,

@@ -89,8 +89,8 @@ def _excitation(rng: np.random.Generator, f0: np.ndarray, transform: Stft) -> tu
     return pulses, rng.standard_normal(n, dtype=np.float32)
 
 
-def _lpc_envelope(power: np.ndarray, order: int, n_fft: int) -> np.ndarray:
-    """1 / A of each frame (T, F), minimum phase, by Levinson's recursion on all frames at once."""
+def linear_prediction(power: np.ndarray, order: int, n_fft: int) -> np.ndarray:
+    """Coefficients of A (T, order + 1) of frames with ``power`` (T, F), by Levinson's recursion on all."""
     correlation = irfft(power, n_fft, axis=1)[:, : order + 1].astype(np.float64)
     correlation[:, 0] *= 1.0001
     error = correlation[:, 0].copy()
@@ -100,6 +100,12 @@ def _lpc_envelope(power: np.ndarray, order: int, n_fft: int) -> np.ndarray:
         reflection = -(a[:, :i] * correlation[:, i:0:-1]).sum(axis=1) / error
         a[:, 1 : i + 1] += reflection[:, None] * a[:, i - 1 :: -1][:, :i]
         error *= 1 - reflection**2
+    return a
+
+
+def _lpc_envelope(power: np.ndarray, order: int, n_fft: int) -> np.ndarray:
+    """1 / A of each frame (T, F), minimum phase."""
+    a = linear_prediction(power, order, n_fft)
     return (1 / rfft(a.astype(np.float32), n_fft, axis=1)).astype(np.complex64)
 
 

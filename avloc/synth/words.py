@@ -6,6 +6,7 @@ from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.arrangement import Arrangement, cut_to
 from avloc.synth.host import Host
 from avloc.synth.spans import EDGE
+from avloc.synth.splice import EQUAL_POWER, LINEAR
 
 OPERATIONS = ("delete", "repeat", "reorder")
 JOIN_S = 0.1  # the truth reaches so far to either side of a joint
@@ -66,7 +67,9 @@ def edit_words(
             return None
         order = [(0, start), (middle, end), (start, middle), (end, end + n)]
     pieces = cut_to(order, n)
-    fades = tuple((int(rng.integers(32, 321)), bool(rng.random() < 0.5)) for _ in pieces[1:])
+    fades = tuple(
+        (int(rng.integers(32, 321)), EQUAL_POWER if rng.random() < 0.5 else LINEAR) for _ in pieces[1:]
+    )
     arrangement = Arrangement(pieces, fades)
     parameters = {"operation": operation, "words": [said[j] for j in range(k, k + needed)]}
     return arrangement, _around(arrangement.joints, n), parameters

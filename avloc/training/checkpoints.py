@@ -1,6 +1,8 @@
 """Checkpoints of a training: plain data that loads with ``weights_only=True``, the same of both loops."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -76,8 +78,8 @@ def save_checkpoint(
 
 def restore_checkpoint(
     checkpoint: Path, objective: nn.Module, optimizer: torch.optim.Optimizer, averaged: AveragedModel
-) -> int:
-    """Put a checkpoint of either loop back in place and give its number of updates."""
+) -> dict:
+    """Put a checkpoint of either loop back in place and give what it tells of itself."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     newest = state["ema_state_dict"]
     averaged.n_averaged.fill_(newest.pop("steps"))
@@ -85,4 +87,10 @@ def restore_checkpoint(
     objective.load_state_dict({key.removeprefix("module."): value for key, value in newest.items()})
     state["optimizer"].pop("base_param_settings", None)  # of mmengine's wrapper
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["meta"]["iter"])
+    return state["meta"]
+
+
+def write_counts(path: Path, counts: Mapping[str, int], *, n_updates: int) -> None:
+    """Write how many items of each family, genuine ones too, were trained on in ``n_updates`` updates."""
+    told = {"iterations": n_updates, "families": dict(sorted(counts.items()))}
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """Hooks of the Runner: plain checkpoints, the schedule, and figures on development items while training."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from avloc.training.checkpoints import LOG_STATE
+from avloc.training.checkpoints import LOG_STATE, write_counts
 from avloc.training.development import record_development
 from avloc.training.optimization import Schedule
 
@@ -40,6 +41,43 @@ class PlainCheckpointHook(Hook):
         for key in ("meta", "optimizer", "param_schedulers"):
             if key in checkpoint:
                 checkpoint[key] = _plain(checkpoint[key])
+
+
+@HOOKS.register_module()
+class FamilyCountHook(Hook):
+    """Count the families of the items that were trained on, and write them at the end.
+
+    The counts come from the batches, not from the configuration, and are kept in checkpoints: those of a
+    resumed run are of all updates that its weights have seen.
+
+    Parameters
+    ----------
+    path : Path
+        File to write: ``iterations`` and ``families``, the number of items by name, genuine ones too.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(self, *, path: Path) -> None:
+        self.path, self.counts = path, Counter()
+
+    def after_load_checkpoint(self, runner: object, checkpoint: dict) -> None:
+        """Go on from the counts of the checkpoint."""
+        self.counts = Counter(checkpoint["meta"].get("families", {}))
+
+    def after_train_iter(
+        self, runner: object, batch_idx: int, data_batch: object = None, outputs: dict | None = None
+    ) -> None:
+        """Count the items of a batch."""
+        self.counts.update(data_batch.families)
+
+    def before_save_checkpoint(self, runner: object, checkpoint: dict) -> None:
+        """Keep the counts beside the weights."""
+        checkpoint["meta"]["families"] = dict(self.counts)
+
+    def after_train(self, runner: object) -> None:
+        """Write the counts."""
+        write_counts(self.path, self.counts, n_updates=runner.iter)
 
 
 @HOOKS.register_module()

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from avloc.training.batches import BatchSource, load_batches
-from avloc.training.checkpoints import restore_checkpoint, save_checkpoint
+from avloc.training.checkpoints import restore_checkpoint, save_checkpoint, write_counts
 from avloc.training.development import DevelopmentSet, record_development
 from avloc.training.objective import Objective, TrainingBatch
 from avloc.training.optimization import AVERAGE_GAMMA, AVERAGE_MOMENTUM, Schedule, make_optimizer
@@ -41,15 +42,17 @@ def train_plainly(
     objective.to(device).train()
     optimizer = make_optimizer(objective, settings)
     averaged = AveragedModel(objective, multi_avg_fn=_average)
-    n_updates = 0
+    n_updates, counts = 0, Counter()
     if checkpoint is not None:
-        n_updates = restore_checkpoint(checkpoint, objective, optimizer, averaged)
+        told = restore_checkpoint(checkpoint, objective, optimizer, averaged)
+        n_updates, counts = int(told["iter"]), Counter(told.get("families", {}))
     finished, began = schedule.finished(n_updates), time.monotonic()
     for batch in () if finished else load_batches(source, settings, device, first=n_updates):
         schedule.set_rates(optimizer.param_groups, n_updates)
         losses = _update(objective, optimizer, batch.to(device), settings["clip_norm"])
         averaged.update_parameters(objective)
         n_updates += 1
+        counts.update(batch.families)
         finished = schedule.finished(n_updates)
         if n_updates % settings["log_every"] == 0:
             took = (time.monotonic() - began) / settings["log_every"]
@@ -60,9 +63,11 @@ def train_plainly(
             record_development(development.measure, averaged.module, iteration=n_updates, path=path)
         if n_updates % settings["checkpoint_every"] == 0 or finished:
             meta = {"iter": n_updates, "epoch": 0, "seed": settings["seed"], "elapsed_s": schedule.elapsed()}
+            meta["families"] = dict(counts)
             save_checkpoint(folder, meta, objective, optimizer, averaged)
         if finished:
             break
+    write_counts(folder / "families.json", counts, n_updates=n_updates)
     return averaged.module.network, n_updates
 
 

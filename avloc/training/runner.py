@@ -53,6 +53,8 @@ def train(
 ) -> Path:
     """Train the network of a configuration and write ``weights.safetensors`` into ``work_dir``.
 
+    Beside it ``families.json`` says how many items of each family it was trained on.
+
     Parameters
     ----------
     config : str
@@ -225,7 +227,7 @@ def _train_with_runner(
     from mmengine.optim import OptimWrapper
     from mmengine.runner import Runner
 
-    from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook, ScheduleHook
+    from avloc.training.hooks import DevelopmentHook, FamilyCountHook, PlainCheckpointHook, ScheduleHook
 
     averaging = EMAHook(ema_type="MomentumAnnealingEMA", momentum=AVERAGE_MOMENTUM, gamma=AVERAGE_GAMMA)
     runner = Runner(
@@ -256,6 +258,7 @@ def _train_with_runner(
                 interval=settings["evaluate_every"],
                 path=folder / "development.jsonl",
             ),
+            FamilyCountHook(path=folder / "families.json"),
             PlainCheckpointHook(),
         ],
         log_processor={"by_epoch": False},

@@ -7,6 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import accuracy
+import alarms
+import slices
 import systems
 
 from avloc.errors import AnnotationError
@@ -23,7 +25,8 @@ from avloc.structures import (
 )
 
 ITEMS = [
-    {"path": "a.wav", "duration_s": 6.0, "segments": [[2.0, 3.0]], "family": "insert", "host": "one"},
+    {"path": "a.wav", "duration_s": 6.0, "segments": [[2.0, 3.0]], "family": "insert", "host": "one"}
+    | {"implementation": "cross_fade", "language": "en"},
     {
         "path": "b.wav",
         "duration_s": 6.0,
@@ -31,7 +34,14 @@ ITEMS = [
         "family": "vocoder",
         "attributes": {"host": "two"},
     },
-    {"path": "g.wav", "duration_s": 1800.0, "segments": [], "family": "genuine", "host": "one"},
+    {
+        "path": "g.wav",
+        "duration_s": 1800.0,
+        "segments": [],
+        "family": "genuine",
+        "host": "one",
+        "genuine_edits": ["music_bed"],
+    },
     {"path": "h.wav", "duration_s": 1800.0, "segments": [], "family": "genuine", "audio_segments": []},
 ]
 FOUND = {"a.wav": (0.9, 2.0, 3.0), "b.wav": (0.4, 1.0, 1.6), "g.wav": (0.6, 5.0, 5.5)}
@@ -125,10 +135,60 @@ def test_motion_is_a_system_of_its_own_where_a_face_is_seen(tmp_path, monkeypatc
 
 def test_a_system_that_finds_nothing_gets_a_threshold_above_all(tmp_path):
     answers = systems.Answers(rows={"a.wav": [(1.0, 4.0, 5.0)]})
-    assert accuracy.threshold_for(answers, write_manifest(tmp_path), 1) > 1.0
+    assert alarms.threshold_for(answers, write_manifest(tmp_path), 1) > 1.0
 
 
 def test_the_table_shows_figures_with_intervals_and_alarms_with_bounds(results, capsys):
     accuracy.print_table(results)
     printed = capsys.readouterr().out
     assert "AP@0.5" in printed and "95 % bound" in printed and "1 items were not analysed" in printed
+
+
+def test_what_the_manifest_tells_becomes_slices(results):
+    found = results["avloc"]["slices"]
+    assert set(found) == {"implementation", "length", "language"}  # nothing tells sex or corruption
+    assert set(found["implementation"]) == {"insert: cross_fade"}
+    assert found["implementation"]["insert: cross_fade"]["n_genuine"] == 2
+    assert found["length"]["0.5 to 1 s"]["n"] == 3 and set(found["length"]) == {"0.5 to 1 s", "1 to 2 s"}
+    assert (
+        found["language"]["en"]["n_genuine"] == 0
+    )  # that no genuine item is known to speak it is no negative
+    assert "slices" not in results["random"]
+
+
+def test_an_operating_point_is_never_named_below_what_the_hours_can_check(results):
+    ships = results["avloc"]["operating_points"]["audio_wide"]
+    assert ships["max_per_hour"] == 12.0 and ships["is_supported"] and ships["n_identities"] == 1
+    assert [p["max_per_hour"] for p in results["avloc"]["further_points"]["audio_wide"]] == [30.0, 60.0]
+    for hours, first in ((1.0, 12.0), (0.1, 30.0), (0.06, 50.0)):
+        assert alarms.budgets(hours, 12.0)[0] == pytest.approx(first)
+        assert min(alarms.budgets(hours, 12.0)) * hours >= 3 - 1e-9
+    assert alarms.budgets(0.01, 12.0) == [12.0]
+
+
+def test_false_alarms_are_told_by_kind_of_genuine_sound(tmp_path):
+    references = write_manifest(tmp_path)
+    answers = systems.Answers(rows={"g.wav": [(0.6, 5.0, 5.5), (0.2, 8.0, 9.0)]})
+    genuine = [r for r in references if not r.segments]
+    found = alarms.alarms_by_kind(answers, genuine, 0.5)
+    assert {kind: row["count"] for kind, row in found.items()} == {"music_bed": 1, "plain": 0}
+    assert found["music_bed"]["hours"] == 0.5 and found["plain"]["upper_95_per_hour"] > 5
+
+
+def test_a_speaker_is_drawn_as_one_and_several_speakers_by_their_source():
+    row = {"path": "x.wav", "sources": ["recording", "other"], "segments": []}
+    assert slices.speaker(row | {"identity": "anna"}) == "identity anna"
+    assert slices.speaker(row | {"identity": "several voices"}) == "recording"
+    assert slices.speaker({"path": "x.wav"}) == "x.wav"
+
+
+def test_levels_of_corruption_come_from_what_was_drawn():
+    drawn = {"noise": "hum", "snr_db": 12.0, "band_hz": 5400.0, "coding_step": 0.3}
+    told = slices.labels({"path": "x", "segments": [], "corruptions": drawn})
+    assert (told["noise"], told["band"], told["coding"], told["reverberation"]) == (
+        *("under 15 dB", "to 5 kHz", "yes", "none"),
+    )
+    assert told["kinds"] == ("noise", "coding", "band")
+    assert "noise" not in slices.labels({"path": "x", "segments": []})
+    line = slices.labels({"path": "x", "corruptions": {"telephone": "mu", "band_hz": 3400.0}})
+    assert line["kinds"] == ("telephone",)

@@ -54,6 +54,16 @@ def test_an_unknown_family_and_a_full_folder_are_wrong_use(media, tmp_path, caps
     assert "twins" in capsys.readouterr().err
 
 
+def test_second_implementations_are_made_when_asked_for(media, tmp_path, capsys, caplog):
+    common = ["--media", str(media), "--n", "6", "--wav", "--implementations", "held_back"]
+    assert main(["synth", str(tmp_path / "a"), *common, "--families", "pitch_shift,insert_other"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "a" / "manifest.jsonl").read_text().splitlines()]
+    assert {row["implementation"] for row in rows} == {None, "psola", "zero_crossing"}
+    capsys.readouterr()
+    assert main(["synth", str(tmp_path / "b"), *common, "--families", "pitch_shift,neural_pair"]) == 2
+    assert "neural_pair needs" in capsys.readouterr().err
+
+
 def test_a_use_without_recordings_is_said(media, tmp_path, capsys):
     assert main(["synth", str(tmp_path / "a"), "--media", str(media), "--use", "test"]) == 2
     assert "use='test'" in capsys.readouterr().err

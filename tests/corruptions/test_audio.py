@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from avloc.corruptions.audio import Severity, add_noise, augment, speech_level, telephone, wide
+from avloc.corruptions.audio import (
+    Severity,
+    add_noise,
+    augment,
+    augment_and_tell,
+    speech_level,
+    telephone,
+    telephone_and_tell,
+    wide,
+)
 from avloc.features.lossy import code_lossily, inverse_mdct, mdct
 
 NOTHING = Severity(colour=0, reverberation=0, noise=0, band=0, telephone=0, coding=0, clipping=0, gain=0)
@@ -45,7 +54,7 @@ def test_without_any_degradation_the_sound_stays_but_for_16_bits(sound):
 
 def test_noise_has_the_asked_level(sound):
     for snr_db in (5.0, 20.0):
-        noise = add_noise(np.random.default_rng(1), sound, snr_db) - sound
+        noise = add_noise(np.random.default_rng(1), sound, snr_db)[0] - sound
         found = 20 * np.log10(speech_level(sound) / np.sqrt((noise**2).mean()))
         assert found == pytest.approx(snr_db, abs=0.1)
 
@@ -74,7 +83,7 @@ def test_odd_lengths_survive_everything(n_samples):
 def test_silence_stays_silent():
     zeros = np.zeros((1, 8000), dtype=np.float32)
     for seed in range(10):
-        assert np.abs(wide(np.random.default_rng(seed), zeros)).max() == 0
+        assert np.abs(wide(np.random.default_rng(seed), zeros)[0]).max() == 0
 
 
 def test_wide_keeps_five_kilohertz():
@@ -83,8 +92,28 @@ def test_wide_keeps_five_kilohertz():
     hertz = np.linspace(0, 8000, 16001)
     band = (hertz > 4200) & (hertz < 4900)
     for seed in range(20):
-        power = np.abs(np.fft.rfft(wide(np.random.default_rng(seed), noise))) ** 2
+        power = np.abs(np.fft.rfft(wide(np.random.default_rng(seed), noise)[0])) ** 2
         assert power[band].mean() > 1e-3 * power[(hertz > 500) & (hertz < 2000)].mean()
+
+
+def test_what_was_drawn_is_told(sound):
+    every = Severity(1.0, 1.0, 1.0, 1.0, 3000.0, 0.0, 1.0, 1.0, 1.0, (20.0, 20.0))
+    _, told = augment_and_tell(np.random.default_rng(0), sound, severity=every)
+    assert set(told) == {
+        *("colour", "reverberation", "band_hz", "noise", "snr_db", "coding_step", "clipping_db")
+    }
+    assert told["snr_db"] == 20.0 and 3000 < told["band_hz"] < 7800 and 1 < told["clipping_db"] < 10
+    assert augment_and_tell(np.random.default_rng(0), sound, severity=NOTHING)[1] == {}
+    assert telephone_and_tell(np.random.default_rng(0), sound)[1]["telephone"] in ("mu", "a")
+
+
+def test_the_noise_is_as_far_under_the_speech_as_is_told(sound):
+    noisy = Severity(0, 0, 1.0, 0, 3000.0, 0, 0, 0, 0)
+    for seed in range(5):
+        degraded, told = augment_and_tell(np.random.default_rng(seed), 0.2 * sound, severity=noisy)
+        noise = degraded - 0.2 * sound
+        measured = 20 * np.log10(speech_level(0.2 * sound) / np.sqrt((noise**2).mean()))
+        assert measured == pytest.approx(told["snr_db"], abs=0.5)  # 16-bit values, and no peak over 0.99
 
 
 def test_a_wrong_rate_or_several_channels_are_refused(sound):

@@ -43,7 +43,9 @@ def test_the_manifest_reads_back_as_the_truth_of_the_items(pool, tmp_path):
 
 def test_a_degradation_changes_every_recording_and_no_truth(pool, tmp_path):
     write_recordings(tmp_path / "clean", RECIPE, pool)
-    write_recordings(tmp_path / "quiet", RECIPE, pool, degrade=lambda rng, w: w * 0.5, extension=".wav")
+    write_recordings(
+        tmp_path / "quiet", RECIPE, pool, degrade=lambda rng, w: (w * 0.5, {"gain": 0.5}), extension=".wav"
+    )
     clean, quiet = (ManifestDataset(root=tmp_path / name) for name in ("clean", "quiet"))
     assert [r.segments for r in clean.references()] == [r.segments for r in quiet.references()]
     rows = (tmp_path / "quiet" / "manifest.jsonl").read_text().splitlines()

@@ -69,6 +69,7 @@ def test_the_card_tells_the_round_without_folders_of_the_machine(tool, arguments
     tool.main([*arguments, *start, "--iterations", "100", "--seed", "5"])
     card = commands[-1]
     told = [card[i + 1] for i, word in enumerate(card) if word == "--command"]
+    assert card[card.index("--init") + 1] == str(tmp_path / "old.safetensors")  # its list of recordings
     assert told[0] == earlier and str(tmp_path) not in told[1]
     assert told[1].startswith("avloc train default --init old.safetensors --media data/manifest.json")
     assert "train.iterations=100" in told[1] and "train.seed=5" in told[1]

@@ -10,6 +10,29 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PATHS = ("audio_wide", "audio_telephone", "audio_visual", "video_only")
+CARD = {
+    "name": "default",
+    "network": "HierarchicalLocalizer",
+    "version": "1",
+    "thresholds": dict.fromkeys(PATHS, 0.5),
+    "threshold_sources": dict.fromkeys(PATHS, "unmeasured"),
+}
+
+
+def row(name: str, use: str, weights_ok: bool) -> dict:
+    return {
+        "id": name,
+        "file": f"{name}.flac",
+        "kind": "speech",
+        "identity": name,
+        "use": use,
+        "weights_ok": weights_ok,
+        "licence_material": "LibriSpeech (CC BY 4.0)",
+        "duration_s": 60.0,
+    }
+
+
 @pytest.fixture(scope="module")
 def write_card():
     spec = importlib.util.spec_from_file_location("write_card", ROOT / "tools" / "write_card.py")
@@ -30,8 +53,12 @@ def result(path: str, threshold: float, *, supported: bool = True) -> dict:
                     path: {
                         "threshold": threshold,
                         "is_supported": supported,
-                        "false_alarms": {"hours": 0.25},
+                        "false_alarms": {"hours": 0.25, "text": "12 /h"},
+                        "false_alarms_by_kind": {"music_bed": {"text": "< 30 /h"}},
                     }
+                },
+                "further_points": {
+                    path: [{"threshold": 0.4, "max_per_hour": 30.0, "false_alarms": {"text": "24 /h"}}]
                 },
                 "figures": {"all": figures, "mouth_blend": {"n": 3, "AP@0.5": 0.009}},
             },
@@ -71,19 +98,33 @@ def test_figures_stand_with_their_intervals_and_beside_the_baselines(write_card)
     assert quoted["operating_point"]["threshold"] == 0.7
 
 
-def test_only_what_may_train_shipped_weights_is_listed_with_its_licence(write_card, tmp_path):
-    def row(name: str, use: str, weights_ok: bool) -> dict:
-        return {
-            "id": name,
-            "file": f"{name}.flac",
-            "kind": "speech",
-            "identity": name,
-            "use": use,
-            "weights_ok": weights_ok,
-            "licence_material": "LibriSpeech (CC BY 4.0)",
-            "duration_s": 60.0,
-        }
+def test_further_operating_points_and_kinds_of_sound_stand_beside_the_one_that_ships(write_card):
+    quoted = write_card.figures({"audio_wide": result("audio_wide", 0.7)})["audio_wide"]
+    (further,) = quoted["further_operating_points"].items()
+    assert further[0] == "30 false alarms an hour" and further[1]["threshold"] == 0.4
+    assert quoted["operating_point"]["false_alarms_by_kind"] == {"music_bed": "< 30 /h"}
 
+
+def test_the_list_of_recordings_is_what_training_draws_from_and_what_it_began_from(
+    write_card, tmp_path, monkeypatch
+):
+    rows = [
+        row("a", "train", True),
+        row("c", "train", False),
+        row("d", "dev", True),
+        row("d-voice", "train", True) | {"kind": "generated_speech", "generator": "g", "identity": "d"},
+    ]
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"entries": rows}))
+    assert write_card.training_list([str(path)], None) == (("a",), ())
+    monkeypatch.setattr(write_card, "find_weights", lambda name: name)
+    for earlier, limits in ((("z",), ()), ((), (write_card.UNLISTED,))):
+        card = write_card.Card(**CARD, recordings=earlier)
+        monkeypatch.setattr(write_card, "read_header", lambda path, card=card: ({}, card))
+        assert write_card.training_list([str(path)], "before") == (tuple(sorted(("a", *earlier))), limits)
+
+
+def test_only_what_may_train_shipped_weights_is_listed_with_its_licence(write_card, tmp_path):
     rows = [row("a", "train", True), row("b", "train", True), row("c", "train", False), row("d", "dev", True)]
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"entries": rows}))

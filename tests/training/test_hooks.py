@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from avloc.training.hooks import DevelopmentHook, PlainCheckpointHook
+from avloc.training.hooks import DevelopmentHook, FamilyCountHook, PlainCheckpointHook
 
 
 class Small(nn.Module):
@@ -80,3 +80,18 @@ def test_a_figure_that_cannot_be_told_is_null(tmp_path, value):
     hook = DevelopmentHook(measure=lambda network: {"AUC": value}, interval=1, path=path)
     hook.after_train_iter(make_runner(0), 0)
     assert "NaN" not in path.read_text() and json.loads(path.read_text()) == {"iteration": 1, "AUC": None}
+
+
+def test_the_families_trained_on_are_counted_from_the_batches_and_kept_in_checkpoints(tmp_path):
+    path, runner, checkpoint = tmp_path / "families.json", make_runner(2), {"meta": {}}
+    first = FamilyCountHook(path=path)
+    first.after_train_iter(runner, 0, SimpleNamespace(families=("genuine", "mouth_blend")))
+    first.after_train_iter(runner, 1, SimpleNamespace(families=("genuine", "word_edit")))
+    first.before_save_checkpoint(runner, checkpoint)
+    first.after_train_iter(runner, 2, SimpleNamespace(families=("pitch_shift",)))  # lost with the run
+    resumed = FamilyCountHook(path=path)
+    resumed.after_load_checkpoint(runner, json.loads(json.dumps(checkpoint)))
+    resumed.after_train_iter(runner, 2, SimpleNamespace(families=("word_edit",)))
+    resumed.after_train(runner)
+    told = json.loads(path.read_text())
+    assert told == {"iterations": 2, "families": {"genuine": 2, "mouth_blend": 1, "word_edit": 2}}

@@ -97,6 +97,12 @@ def test_development_figures_are_written_while_training(trained):
     assert wanted <= set(rows[0]) and all(v is None or 0 <= v <= 1 for v in list(rows[0].values())[1:])
 
 
+def test_what_was_trained_on_is_counted(trained):
+    told = json.loads((trained / "families.json").read_text())
+    assert told["iterations"] == 4 and sum(told["families"].values()) == 8  # batches of two
+    assert set(told["families"]) <= {"genuine", "insert_other", "mouth_blend", "replace_audio"}
+
+
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     trained, corpus, overrides, tmp_path, monkeypatch
 ):
@@ -116,6 +122,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         torch.testing.assert_close(again[key].float(), value.float(), rtol=1e-3, atol=1e-4)
     last, first = (torch.load(f / "iter_4.pth", weights_only=True) for f in (folder, trained))
     assert last["meta"]["iter"] == first["meta"]["iter"] == 4
+    assert (folder / "families.json").read_text() == (trained / "families.json").read_text()
     rates = [[g["lr"] for g in c["optimizer"]["param_groups"]] for c in (last, first)]
     assert rates[0] == pytest.approx(rates[1])
 

@@ -41,6 +41,8 @@ class Card:
         What the weights cannot do, in sentences.
     commands : tuple of str
         The commands that repeat the training.
+    recordings : tuple of str
+        Ids in their manifests of the recordings that the training drew from; empty where no list was kept.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Card:
     figures: dict = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    recordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("name", "network", "version"):
@@ -80,7 +83,7 @@ class Card:
                 )
         for name in ("data", "starting_weights"):
             object.__setattr__(self, name, _checked_sources(getattr(self, name), name))
-        for name in ("limits", "commands"):
+        for name in ("limits", "commands", "recordings"):
             value = getattr(self, name)
             if not isinstance(value, list | tuple):
                 raise CheckpointError(f"card: {name} must be a list of texts, got {value!r}")
@@ -121,6 +124,12 @@ class Card:
         plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
+    def recordings_text(self) -> str:
+        """Say how long the list of recordings is; the ids are for programs."""
+        if not self.recordings:
+            return "no list of their ids was kept"
+        return f"{len(self.recordings)} ids, listed by 'avloc weights card {self.name} --format json'"
+
     def as_text(self) -> str:
         """Write the card for people, in Markdown."""
         lines = [
@@ -139,6 +148,7 @@ class Card:
         for title, sources in (("Data", self.data), ("Starting weights", self.starting_weights)):
             lines += ["", f"## {title}", ""]
             lines += [f"- {_source_text(source)}" for source in sources] or ["- none"]
+        lines += ["", "## Recordings trained on", "", f"- {self.recordings_text()}"]
         lines += ["", "## Figures", ""]
         lines += list(_figure_lines(self.figures, indent=0)) or ["- none measured"]
         for title, texts in (("Limits", self.limits), ("Repeat the training", self.commands)):

@@ -1,0 +1,74 @@
+"""``avloc weights``: what weights say about themselves, and whether that fits the manifests of recordings."""
+
+import sys
+
+import click
+
+from avloc.cli.main import FAILED
+from avloc.report.schema import canonical
+
+
+def _format_option(command: click.Command) -> click.Command:
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["text", "json"]),
+        help="Default: text on a terminal, else json.",
+    )(command)
+
+
+def _as_json(format_: str | None) -> bool:
+    return format_ == "json" or (format_ is None and not sys.stdout.isatty())
+
+
+@click.group()
+def weights() -> None:
+    """Show the card of weights, and what they were trained on."""
+
+
+@weights.command()
+@click.argument("name", metavar="NAME|PATH", default="default")
+@_format_option
+def card(name: str, format_: str | None) -> None:
+    """Print the card of NAME: data, licences, figures, thresholds, limits, commands.
+
+    The ids of the recordings that the weights were trained on are in the json form.
+    """
+    from avloc.models.weights.locate import find_weights
+    from avloc.models.weights.store import load_weights
+
+    _, found, sha256 = load_weights(find_weights(name))
+    as_json = _as_json(format_)
+    click.echo(canonical({**found.to_dict(), "sha256": sha256}) if as_json else found.as_text(), nl=as_json)
+
+
+@weights.command("trained-on")
+@click.argument("name", metavar="NAME|PATH", default="default")
+@click.option(
+    "--media",
+    multiple=True,
+    required=True,
+    metavar="MANIFEST",
+    help="manifest.json of recordings and their uses; may be given several times.",
+)
+@_format_option
+def trained_on(name: str, media: tuple[str, ...], format_: str | None) -> None:
+    """Show that the weights NAME were trained on no recording, and no speaker, of use dev or test.
+
+    Exit code 3 if they were, or if the manifests hold none of their recordings, so that nothing is shown.
+    """
+    from avloc.datasets.training_list import check_training_list
+    from avloc.errors import CheckpointError
+    from avloc.models.weights.locate import find_weights
+    from avloc.models.weights.store import read_header
+
+    _, found = read_header(find_weights(name))
+    if not found.recordings:
+        raise CheckpointError(
+            f"{name!r}: its card lists no recordings, as older cards do not, so "
+            "nothing can be checked; weights whose card tools/write_card.py writes have a list"
+        )
+    check = check_training_list(found.recordings, media)
+    click.echo(canonical(check.to_dict()) if _as_json(format_) else str(check))
+    if not check.is_clean:
+        click.get_current_context().exit(FAILED)

@@ -1,0 +1,61 @@
+"""Steps of the tools that train and measure: one command each, done once, in the root of the checkout."""
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command: what it belongs to, its words, and the file that is there when it is done."""
+
+    name: str
+    command: tuple[str, ...]
+    done: Path
+
+    def __str__(self) -> str:
+        return shlex.join(self.command)
+
+
+def train_command(options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
+    """Give the words of ``avloc train`` but for its settings."""
+    minutes = getattr(options, "minutes", None)
+    given = {f"--{name}": getattr(options, name, None) for name in ("init", "recogniser", "pack", "device")}
+    given["--minutes"] = f"{minutes:g}" if minutes else None
+    start = [word for name, value in given.items() if value for word in (name, value)]
+    media = [word for name in options.data if not given["--pack"] for word in ("--media", name)]
+    return ("avloc", "train", options.config, *start, *media, "--work-dir", str(folder))
+
+
+def settings(iterations: int | None, options: argparse.Namespace) -> tuple[str, ...]:
+    """Give the ``--set`` options of a round; what was asked for comes last and so decides."""
+    length = (f"train.iterations={iterations}",) if iterations else ()
+    chosen = (*length, f"train.seed={options.seed}", *options.set)
+    return tuple(word for setting in chosen for word in ("--set", setting))
+
+
+def executable(command: Sequence[str]) -> list[str]:
+    """Give a command as this interpreter runs it: ``avloc`` and ``python`` are its own."""
+    first = {"avloc": [sys.executable, "-m", "avloc"], "python": [sys.executable]}[command[0]]
+    return [*first, *command[1:]]
+
+
+def run(step: Step) -> None:
+    """Run a command unless its result is there; a round that was stopped goes on, items are made anew."""
+    if step.done.exists():
+        print(f"{step.name}: {step.done} is there", flush=True)
+        return
+    command = list(step.command)
+    if step.name == "train" and list(step.done.parent.glob("iter_*.pth")):
+        command.append("--resume")
+    if step.name == "items" and step.done.parent.exists():  # without a manifest: it was stopped
+        shutil.rmtree(step.done.parent)
+    print(f"{step.name}: {shlex.join(command)}", flush=True)
+    subprocess.run(executable(command), cwd=ROOT, check=True)
