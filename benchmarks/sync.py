@@ -37,6 +37,7 @@ OFFSETS = (-10, -5, 0, 5, 10)  # frames
 BEYOND = (-50, -35, -25, 25, 35, 50)  # frames; further than the network looks
 RIGHT_FRAMES = 2
 SHIFTS = (-25, -20, -15, -10, -5, 5, 10, 15, 20, 25)  # frames
+SPANS = {"1s": 25, "2s": 50}  # frames
 WINDOW = 160
 MAX_LAG = 15  # frames, of the network's alignment
 PAIRING_SPANS = (50, 100, 150, 250)  # frames
@@ -61,6 +62,23 @@ def align(network: torch.nn.Module, clip: FaceClip, *, length: int, offset: int 
             visual_mask=seen,
         )
     return outputs.aligned
+
+
+def embed(network: torch.nn.Module, clip: FaceClip, *, length: int) -> tuple:
+    """Identity, unit vectors (S, T) of sound and picture, and frames where both are real, of a clip."""
+    aligned = align(network, clip, length=length)
+    return clip.entry.identity, *(x[0].numpy() for x in (aligned.audio, aligned.visual, aligned.mask))
+
+
+def shift_scores(network: torch.nn.Module, clips: list[FaceClip]) -> dict[str, dict[str, list]]:
+    """Scores of true and shifted stretches, by figure and identity."""
+    found = {f"shift_auc_{name}": {} for name in SPANS}
+    for clip in clips:
+        identity, audio, visual, real = embed(network, clip, length=WINDOW)
+        for name, span in SPANS.items():
+            rows = found[f"shift_auc_{name}"].setdefault(identity, [])
+            rows += scores(audio, visual, real, span)
+    return found
 
 
 def known_offsets(network: torch.nn.Module, clips: list[FaceClip]) -> dict[str, int | float]:
@@ -155,6 +173,7 @@ def main() -> None:
     parser.add_argument("--media", action="append", required=True)
     parser.add_argument("--weights", default="default")
     parser.add_argument("--cache", required=True)
+    parser.add_argument("--shifts-only", action="store_true", help="leave out pairings and offsets")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     network, _, _ = load_weights(options.weights)
@@ -166,34 +185,23 @@ def main() -> None:
         crops=network.inputs["visual"],
     )
     clips = [faces[i] for i in range(len(faces))]
-    embedded = []
-    for entry, clip in zip(faces.entries, clips, strict=True):
-        aligned = align(network, clip, length=WINDOW)
-        embedded.append(
-            (entry.identity, *(x[0].numpy() for x in (aligned.audio, aligned.visual, aligned.mask)))
-        )
-    identities = sorted({row[0] for row in embedded})
     result = {"environment": environment(), "parameters_sha256": parameters_sha256(options.weights)}
-    result["n_clips"] = len(faces)
-    result["n_identities"] = len(identities)
-    for name, span in (("1s", 25), ("2s", 50)):
-        by_identity = {identity: [] for identity in identities}
-        for identity, audio, visual, real in embedded:
-            by_identity[identity] += scores(audio, visual, real, span)
-        result[f"shift_auc_{name}"] = _with_interval(by_identity)
-    whole = []
-    for entry, clip in zip(faces.entries, clips, strict=True):
-        length = WINDOW + 120 * min(4, max(0, -(-(clip.n_frames - WINDOW) // 120)))
-        aligned = align(network, clip, length=length)
-        whole.append((entry.identity, *(x[0].numpy() for x in (aligned.audio, aligned.visual, aligned.mask))))
-    result["pairings"] = {f"{span // 25}s": pairings(whole, span) for span in PAIRING_SPANS}
-    result["known_offsets"] = known_offsets(network, clips)
+    result["n_clips"] = len(clips)
+    result["n_identities"] = len({clip.entry.identity for clip in clips})
+    result |= {name: auc_with_interval(rows) for name, rows in shift_scores(network, clips).items()}
+    if not options.shifts_only:
+        whole = []
+        for clip in clips:
+            length = WINDOW + 120 * min(4, max(0, -(-(clip.n_frames - WINDOW) // 120)))
+            whole.append(embed(network, clip, length=length))
+        result["pairings"] = {f"{span // 25}s": pairings(whole, span) for span in PAIRING_SPANS}
+        result["known_offsets"] = known_offsets(network, clips)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     print({key: value for key, value in result.items() if key != "environment"})
 
 
-def _with_interval(by_identity: dict[str, list[tuple[float, bool]]], n_replicates: int = 500) -> dict:
+def auc_with_interval(by_identity: dict[str, list[tuple[float, bool]]], n_replicates: int = 500) -> dict:
     names = [name for name, rows in by_identity.items() if rows]
     rng = np.random.default_rng(0)
 
