@@ -154,19 +154,20 @@ def test_an_unknown_spectrum_is_refused():
 
 def test_an_eye_of_motion_does_not_notice_another_face_or_light():
     """A still picture under the lips, and brightness and contrast of all of it, change nothing."""
-    eye = CompactVisualEncoder(width=4, out_channels=8, n_blocks=1, halved=True, motion=True).eval()
+    eye = CompactVisualEncoder(width=4, out_channels=8, n_blocks=1, halved=True, motion=True)
+    eye.dropout.p = 0.0  # still training: then the fresh network's numbers are of the size of one
     generator = torch.Generator().manual_seed(0)
     crops = torch.randn(1, 40, 96, 96, generator=generator)
+    face = 2 * torch.randn(96, 96, generator=generator)
     mask = torch.ones(1, 40, dtype=torch.bool)
     with torch.inference_mode():
         expected, _ = eye((crops,), mask)
         brighter, _ = eye((3 * crops + 2,), mask)
-        frozen, _ = eye((crops[:, :1].expand(-1, 40, -1, -1).contiguous(),), mask)
-        other, _ = eye((crops.flip(1),), mask)
-    torch.testing.assert_close(brighter, expected, rtol=1e-2, atol=1e-3)
-    inside = frozen[:, :, 8:-8]  # away from the edges of the window all frames of a still clip are the same
-    torch.testing.assert_close(inside, inside[:, :, :1].expand_as(inside))
-    assert (other - expected).abs().mean() > 0.01
+        of_other_face, _ = eye((crops + face,), mask)
+        backwards, _ = eye((crops.flip(1),), mask)
+    torch.testing.assert_close(brighter, expected, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(of_other_face, expected, rtol=0.05, atol=0.05)
+    assert (backwards - expected).abs().mean() > 0.2
 
 
 def test_half_the_size_is_another_view_of_the_same_parameters():
