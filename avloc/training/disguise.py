@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from avloc.datasets.lips import N_LIP_POINTS
 from avloc.features.crops import MOUTH_CROP_PX
 
 CENTRE = (MOUTH_CROP_PX - 1) / 2
+LOWER_MIDDLE, UPPER_MIDDLE = 5, 15  # of a contour
 BEND_GRID = 5  # control points to a side of the smooth field that bends a face into another
 
 
@@ -42,6 +44,21 @@ class _Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class _Mouth:
+    """What is between the lips, gray values and heights: upper teeth, tongue or lower teeth, and the cavity.
+
+    ``lip_gain``: how much brighter the lips are.
+    """
+
+    teeth: float
+    teeth_px: float
+    cavity: float
+    tongue: float
+    tongue_px: float
+    lip_gain: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     """Exposure ``table`` (256,), ``shade`` (96, 96) or None, blur and noise, coarse pixels, JPEG quality.
 
@@ -58,7 +75,7 @@ class _Look:
 
 
 def disguise_mouth(
-    rng: np.random.Generator, crops: np.ndarray, points: np.ndarray | None = None
+    rng: np.random.Generator, crops: np.ndarray, lips: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Show a clip of mouth crops as another face, light and camera would.
 
@@ -68,45 +85,49 @@ def disguise_mouth(
         Source of all choices.
     crops : np.ndarray [shape=(T, 96, 96), uint8]
         Gray crops of one clip.
-    points : np.ndarray [shape=(T, P, 2), px of the crop], optional
-        Points that go along; NaN stays NaN.
+    lips : np.ndarray [shape=(T, 40, 2), px of the crop], optional
+        Contours that go along, as ``datasets.lips`` gives them; NaN stays NaN. Where they are known, teeth,
+        tongue and the colour of the lips become another's too.
 
     Returns
     -------
     np.ndarray [shape=(T, 96, 96), uint8]
         New crops.
-    np.ndarray [shape=(T, P, 2), float32] or None
-        The points, in their old order.
+    np.ndarray [shape=(T, 40, 2), float32] or None
+        The contours, in their old order.
     bool
         Whether left and right have changed sides.
     """
     placement, look = _draw_placement(rng, len(crops)), _draw_look(rng)
+    known = np.zeros(len(crops), bool) if lips is None else np.isfinite(lips).all((1, 2))
+    mouth = _draw_mouth(rng) if rng.random() < 0.7 else None
     shown = np.empty_like(crops)
     for t, crop in enumerate(crops):
+        if known[t] and mouth is not None:
+            crop = _paint(crop, lips[t], mouth)
         source = cv2.transform(placement.base, placement.steps[t]) + np.float32(CENTRE)
         moved = cv2.remap(crop, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         shown[t] = _expose(rng, moved, look)
-    followed = None
-    if points is not None:
-        known = np.isfinite(points).all((1, 2))
-        followed = np.full(points.shape, np.nan, dtype=np.float32)
-        followed[known] = placement.follow(np.where(known[:, None, None], points, 0.0))[known]
+    if lips is None:
+        return shown, None, placement.mirrored
+    followed = placement.follow(np.where(known[:, None, None], lips, 0.0))
+    followed[~known] = np.nan
     return shown, followed, placement.mirrored
 
 
 def _draw_placement(rng: np.random.Generator, n_frames: int) -> _Placement:
-    scale, aspect = np.exp(rng.normal(0, 0.13)), np.exp(rng.normal(0, 0.06))
+    scale, aspect = np.exp(rng.normal(0, 0.16)), np.exp(rng.normal(0, 0.1))
     angle, shear = np.deg2rad(rng.normal(0, 7)), rng.normal(0, 0.06)
     move, mirrored = rng.normal(0, 6.0, size=2), bool(rng.random() < 0.5)
     still = _turn(angle) @ np.array([[1, shear], [0, 1]]) @ np.diag([scale * aspect, scale / aspect])
     if mirrored:
         still = still @ np.diag([-1.0, 1.0])
     steps = np.tile(np.column_stack((still, np.zeros(2))), (n_frames, 1, 1))
-    if rng.random() < 0.6:
+    if rng.random() < 0.7:
         frames = rng.uniform(6, 30)  # between two turns of the head
-        reach = rng.uniform(0.2, 2.4)
-        turns = np.deg2rad(_drift(rng, n_frames, frames, rng.uniform(0, 2.5)))
-        sizes = np.exp(_drift(rng, n_frames, frames, rng.uniform(0, 0.03)))
+        reach = np.exp(rng.uniform(np.log(0.3), np.log(8.0)))  # px
+        turns = np.deg2rad(_drift(rng, n_frames, frames, 0.8 * reach))
+        sizes = np.exp(_drift(rng, n_frames, frames, 0.01 * reach))
         for t in range(n_frames):
             steps[t, :, :2] = still @ _turn(turns[t]) * sizes[t]
         steps[:, :, 2] = np.column_stack([_drift(rng, n_frames, frames, reach) for _ in range(2)])
@@ -138,6 +159,40 @@ def _draw_look(rng: np.random.Generator) -> _Look:
         noise=rng.uniform(1, 8) if rng.random() < 0.5 else 0.0,
         quality=int(rng.integers(15, 70)) if rng.random() < 0.3 else 0,
     )
+
+
+def _draw_mouth(rng: np.random.Generator) -> _Mouth:
+    return _Mouth(
+        teeth=rng.uniform(110, 240),
+        teeth_px=rng.uniform(2, 7) if rng.random() < 0.7 else 0.0,
+        cavity=rng.uniform(5, 80),
+        tongue=rng.uniform(60, 220),
+        tongue_px=rng.uniform(1, 5) if rng.random() < 0.4 else 0.0,
+        lip_gain=np.exp(rng.normal(0, 0.25)),
+    )
+
+
+def _paint(picture: np.ndarray, lips: np.ndarray, mouth: _Mouth) -> np.ndarray:
+    """Give a crop other lips and what is between them."""
+    outer, inner = lips[: N_LIP_POINTS // 2], lips[N_LIP_POINTS // 2 :]
+    opening, ring = _inside(inner), _inside(outer)
+    row = np.arange(MOUTH_CROP_PX, dtype=np.float32)[:, None]
+    upper, lower = inner[UPPER_MIDDLE, 1], inner[LOWER_MIDDLE, 1]
+    inside = np.full((MOUTH_CROP_PX, 1), mouth.cavity, np.float32)
+    inside = np.where(row > lower - mouth.tongue_px, np.float32(mouth.tongue), inside)
+    inside = np.where(row < upper + mouth.teeth_px, np.float32(mouth.teeth), inside)
+    # Closed lips hide what is between them, though their contour has a width of a pixel.
+    shown = opening * np.float32(np.clip((lower - upper) / 3.0, 0.0, 1.0))
+    painted = picture * (1 + np.float32(mouth.lip_gain - 1) * (ring - opening).clip(0, 1))
+    return np.clip(painted * (1 - shown) + inside * shown, 0, 255).astype(np.uint8)
+
+
+def _inside(contour: np.ndarray) -> np.ndarray:
+    """Share of each pixel inside a closed contour (P, 2), with a soft edge; float32 (96, 96)."""
+    mask = np.zeros((MOUTH_CROP_PX, MOUTH_CROP_PX), np.uint8)
+    fixed = np.round(contour * 16).astype(np.int32)
+    cv2.fillPoly(mask, [fixed], 255, lineType=cv2.LINE_AA, shift=4)
+    return cv2.GaussianBlur(mask, (5, 5), 0.8).astype(np.float32) * np.float32(1 / 255)
 
 
 def _expose(rng: np.random.Generator, picture: np.ndarray, look: _Look) -> np.ndarray:

@@ -39,7 +39,7 @@ class EyeSettings:
     learning_rate, weight_decay : float
         Of AdamW; the rate rises over a tenth of the steps and falls to zero.
     lips, ear, contrast : float [>= 0]
-        Weights of the losses.
+        Weights of the losses. Without the one of the lips nothing is known of them: no mouth is painted.
     seed : int
         Of everything that is drawn.
     """
@@ -139,16 +139,17 @@ def principal_components(states: Sequence[np.ndarray], n_components: int) -> tup
 
 def make_batch(rng: np.random.Generator, clips: EyeClips, settings: EyeSettings) -> EyeBatch:
     """Draw clips, show each as another face and move its sound by a constant delay."""
-    rows = [_draw_window(rng, clips.draw(rng), settings.window_frames) for _ in range(settings.batch_size)]
+    rows = [_draw_window(rng, clips.draw(rng), settings) for _ in range(settings.batch_size)]
     return EyeBatch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
 
-def _draw_window(rng: np.random.Generator, clip: EyeClip, length: int) -> tuple[np.ndarray, ...]:
-    """One row of a batch, padded with zeros to ``length`` frames."""
+def _draw_window(rng: np.random.Generator, clip: EyeClip, settings: EyeSettings) -> tuple[np.ndarray, ...]:
+    """One row of a batch, padded with zeros to ``window_frames``."""
+    length = settings.window_frames
     n_frames = min(length, len(clip.present))
     start = int(rng.integers(len(clip.present) - n_frames + 1))
     cut = slice(start, start + n_frames)
-    lips = None if clip.lips is None else clip.lips[cut]
+    lips = None if clip.lips is None or settings.lips == 0 else clip.lips[cut]
     crops, lips, mirrored = disguise_mouth(rng, clip.crops[cut], lips)
     delay = int(rng.integers(-MAX_DELAY_FRAMES, MAX_DELAY_FRAMES + 1))
     version = clip.heard[int(rng.integers(len(clip.heard)))]

@@ -149,7 +149,7 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
         network.audio_encoder.recogniser.load_published(_read_recogniser(recogniser))
 
 
-def _view(network: torch.nn.Module) -> tuple[bool, bool] | None:
+def _view(network: torch.nn.Module) -> tuple[bool, int] | None:
     return getattr(network.visual_encoder, "view", None)
 
 

@@ -22,7 +22,7 @@ model = dict(
         n_blocks=3,
         face_channels=0,
         halved=True,
-        motion=True,
+        motion=12,
     ),
     alignment=dict(channels=64, max_lag=15, reach=3),
     discrepancy=dict(channels=64, n_blocks=2),

@@ -47,7 +47,7 @@ def clips(config) -> EyeClips:
 @pytest.fixture
 def eyed(config):
     cfg = copy.deepcopy(config["model"])
-    cfg["visual_encoder"] |= {"halved": True, "motion": True}
+    cfg["visual_encoder"] |= {"halved": True, "motion": 12}
     torch.manual_seed(0)
     return build_network(cfg)
 

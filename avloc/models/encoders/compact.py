@@ -38,15 +38,16 @@ class _Trunk(nn.Module):
     halved : bool
         Average the crop over squares of two pixels before the first convolution, in place of the maximum
         over squares of two after it: a quarter of the time, for the same parameters.
-    motion : bool
-        Read what moves: the mean over the frames is taken off each pixel, and the rest is measured in
-        standard deviations of the gray values, so that neither a face nor its light is there to be learnt.
+    motion : int [frames, >= 0]
+        Above 0, read what moves: the mean over as many frames to each side is taken off each pixel, and the
+        rest is measured in standard deviations of the window's gray values, so that neither a face nor its
+        light is there to be learnt.
     """
 
     reach = 2  # frames to each side that the first convolution sees
 
     def __init__(
-        self, width: int, out_channels: int, grid: int, *, halved: bool = False, motion: bool = False
+        self, width: int, out_channels: int, grid: int, *, halved: bool = False, motion: int = 0
     ) -> None:
         super().__init__()
         self.halved, self.motion = halved, motion
@@ -62,7 +63,7 @@ class _Trunk(nn.Module):
         self.dropout = nn.Dropout(0.2)
 
     @property
-    def view(self) -> tuple[bool, bool]:
+    def view(self) -> tuple[bool, int]:
         """How crops are read, which no shape of the parameters tells: ``halved`` and ``motion``."""
         return self.halved, self.motion
 
@@ -71,7 +72,7 @@ class _Trunk(nn.Module):
         if self.halved:
             crops = functional.avg_pool2d(crops, 2)
         if self.motion:
-            crops = _motion(crops, mask)
+            crops = _motion(crops, mask, self.motion)
         padded = functional.pad(crops, (0, 0, 0, 0, self.reach, self.reach))
         padded[:, self.reach : -self.reach] *= mask[:, :, None, None]  # in place: crops of a window are large
         neighbours = padded.unfold(1, 2 * self.reach + 1, 1)  # (B, T, H, W, 5), a view
@@ -112,8 +113,9 @@ class CompactVisualEncoder(_Trunk):
         Channels that read the whole face beside the mouth; 0: it is not read.
     halved : bool
         Read crops at half their size.
-    motion : bool
-        Read what moves in a crop, in place of the crop: its mean over the window is taken off.
+    motion : int [frames, >= 0]
+        Above 0, read what moves in a crop, in place of the crop: the mean over as many frames to each side is
+        taken off.
 
     Attributes
     ----------
@@ -138,7 +140,7 @@ class CompactVisualEncoder(_Trunk):
         n_blocks: int = 3,
         face_channels: int = 0,
         halved: bool = False,
-        motion: bool = False,
+        motion: int = 0,
     ) -> None:
         if not 0 <= face_channels < out_channels:
             raise ValueError(f"face_channels must be 0 to {out_channels - 1}, got {face_channels}")
@@ -162,14 +164,22 @@ class CompactVisualEncoder(_Trunk):
         return embedding, mask
 
 
-def _motion(crops: Tensor, mask: Tensor) -> Tensor:
-    """Take the mean of the real frames off crops (B, T, H, W), in units of their gray values' spread."""
-    weight = mask[:, :, None, None].to(crops.dtype)
-    count = weight.sum(1).clamp_min(1.0)  # (B, 1, 1)
-    mean = (crops * weight).sum(1) / count  # (B, H, W)
-    level = mean.mean((1, 2), keepdim=True)
-    spread = (((crops - level[:, None]) ** 2).mean((2, 3), keepdim=True) * weight).sum(1) / count
-    return (crops - mean[:, None]) * (MOTION_GAIN * (spread + LEAST_SPREAD**2).rsqrt())[:, None]
+def _motion(crops: Tensor, mask: Tensor, reach: int) -> Tensor:
+    """Take the local mean of real frames off crops (B, T, H, W), in units of their gray values' spread."""
+    n_frames = crops.shape[1]
+    real = mask[:, :, None, None].to(crops.dtype)
+    count = real.sum(1).clamp_min(1.0)  # (B, 1, 1)
+    level = (crops * real).sum(1).mean((1, 2), keepdim=True) / count
+    spread = (((crops - level[:, None]) ** 2).mean((2, 3), keepdim=True) * real).sum(1) / count
+    # Running sums, with a frame of nothing before the first; from level, so that they stay small.
+    sums, counts = (
+        functional.pad(x.cumsum(1), (0, 0, 0, 0, 1, 0)) for x in ((crops - level[:, None]) * real, real)
+    )
+    frame = torch.arange(n_frames, device=crops.device)
+    first, last = (frame - reach).clamp_min(0), (frame + reach + 1).clamp_max(n_frames)
+    mean = (sums[:, last] - sums[:, first]) / (counts[:, last] - counts[:, first]).clamp_min(1.0)
+    gain = MOTION_GAIN * (spread + LEAST_SPREAD**2).rsqrt()
+    return (crops - level[:, None] - mean) * gain[:, None]
 
 
 def _over_time(frames: Tensor, mask: Tensor, blocks: nn.ModuleList) -> Tensor:

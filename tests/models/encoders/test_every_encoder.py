@@ -10,7 +10,7 @@ SMALL = {
     "TwoStemEncoder": TWO_STEMS,
     "TwoStemEncoder with linear bands": dict(**TWO_STEMS, spectrum="log_spectrum"),
     "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
-    "CompactVisualEncoder of motion": dict(width=8, out_channels=24, n_blocks=1, halved=True, motion=True),
+    "CompactVisualEncoder of motion": dict(width=8, out_channels=24, n_blocks=1, halved=True, motion=12),
     "CompactVisualEncoder with face": dict(width=8, out_channels=40, n_blocks=1, face_channels=16),
 }
 
@@ -154,7 +154,7 @@ def test_an_unknown_spectrum_is_refused():
 
 def test_an_eye_of_motion_does_not_notice_another_face_or_light():
     """A still picture under the lips, and brightness and contrast of all of it, change nothing."""
-    eye = CompactVisualEncoder(width=4, out_channels=8, n_blocks=1, halved=True, motion=True)
+    eye = CompactVisualEncoder(width=4, out_channels=8, n_blocks=1, halved=True, motion=12)
     eye.dropout.p = 0.0  # still training: then the fresh network's numbers are of the size of one
     generator = torch.Generator().manual_seed(0)
     crops = torch.randn(1, 40, 96, 96, generator=generator)
@@ -177,4 +177,4 @@ def test_half_the_size_is_another_view_of_the_same_parameters():
     assert shapes[0] == shapes[1] == shapes[2] and [eye.view for eye in eyes] == VIEWS
 
 
-VIEWS = [(False, False), (True, False), (True, True)]
+VIEWS = [(False, 0), (True, 0), (True, 12)]
