@@ -139,9 +139,9 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, required=True, help="keeps each run, so that a stopped one goes on"
     )
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--arm", choices=ARMS, help="train this one only, and write no result")
+    parser.add_argument("--arm", choices=ARMS, action="append", help="train these only, and write no result")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -159,9 +159,9 @@ def main() -> None:
         "n_identities": len({clip.entry.identity for clip in held_out}),
     }
     for seed in range(options.seeds):
-        for arm in ARMS if options.arm is None else (options.arm,):
+        for arm in options.arm or ARMS:
             run_arm(arm, seed, clips, held_out, options)
-    if options.arm is not None:
+    if options.arm:
         return
     runs = {"init": [{"scores": shift_scores(teacher, held_out)}]}
     for arm in ARMS:

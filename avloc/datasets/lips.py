@@ -3,19 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from avloc.datasets.talking_faces import FaceClip
-from avloc.features.crops import MOUTH_CROP_PX, crop_to_frame, mouth_square
+from avloc.features.crops import MOUTH_CROP_PX, crop_to_frame, cut_face, mouth_square
 from avloc.media.whole import read_frames
 
 VERSION = "1"  # part of the cache's names: raise it when the contours are found in another way
 N_LIP_POINTS = 40  # outer contour, then inner contour, 20 points each from corner to corner and back
 # The same point of a mirrored mouth: corners change sides, above stays above.
 MIRRORED_LIPS = np.array([20 * ring + (10 - k) % 20 for ring in range(2) for k in range(20)])
-AROUND_FACE = 0.5  # box sizes of border that the landmark model sees on every side of a face
-LARGEST_PX = 320
 
 FindLips = Callable[[np.ndarray], np.ndarray]
 
@@ -58,22 +55,8 @@ def find_lips(clip: FaceClip, find: FindLips) -> np.ndarray:
     for t in np.flatnonzero(clip.present)[: len(pictures)]:
         if t >= len(pictures):
             break
-        around, left, top, scale = _face_of(pictures[t], clip.boxes[t])
+        around, left, top, scale = cut_face(pictures[t], clip.boxes[t])
         square = crop_to_frame(mouth_square(clip.boxes[t]), MOUTH_CROP_PX)
         in_frame = find(around) / scale + (left, top)
         lips[t] = (in_frame - square[:2, 2]) / square[0, 0]
     return lips
-
-
-def _face_of(picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, int, int, float]:
-    """Cut a face with its border out of a picture and make it small: the cut, left, top, scale."""
-    x, y, width, height = (float(value) for value in box)
-    rows, columns = picture.shape[:2]
-    left, top = max(0, int(x - AROUND_FACE * width)), max(0, int(y - AROUND_FACE * height))
-    right = min(columns, int(x + (1 + AROUND_FACE) * width) + 1)
-    bottom = min(rows, int(y + (1 + AROUND_FACE) * height) + 1)
-    cut = np.ascontiguousarray(picture[top:bottom, left:right])
-    scale = min(1.0, LARGEST_PX / max(cut.shape[:2]))
-    if scale < 1:
-        cut = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return cut, left, top, scale
