@@ -5,8 +5,8 @@ python tools/train_eye.py $MEDIA --cache CACHE --out eye.safetensors
 python benchmarks/eye.py $MEDIA --cache CACHE --work WORK --out benchmarks/results/eye.json
 
 Arms of ``tools/train_eye.py``: the contrast between lags alone; with the contours of the lips, which are
-learnt and let mouths be painted; with what the recogniser makes of the sound too; and all three for an eye
-that reads the crop, not what moves in it.
+learnt and let mouths be painted; with what the recogniser makes of the sound too. The last for an eye that
+takes the mean of the whole window off a crop, not of the second around, and for one that reads the crop.
 Every arm starts from the same ear and an eye of nothing, sees the same clips in the same order and makes as
 many steps. Figures are those of ``benchmarks/sync.py``, on the same clips: shift AUC over 1 s and 2 s, mean
 over seeds, with 95 % intervals by bootstrap over identities and seeds together; ``gain`` is the paired
@@ -31,7 +31,8 @@ from avloc.config import load_config
 from avloc.datasets.talking_faces import FaceClip, TalkingFaces
 from avloc.metrics import auc
 from avloc.metrics.bootstrap import bootstrap_intervals
-from avloc.models.weights.store import load_weights
+from avloc.models.weights.card import unmeasured_card
+from avloc.models.weights.store import load_weights, save_weights
 from avloc.training.eye import EyeSettings, train_eye
 from avloc.training.eye_clips import EyeClips
 from avloc.training.runner import build_checked, start_from
@@ -41,6 +42,7 @@ ARMS: dict[str, tuple[dict[str, float], dict[str, int]]] = {  # settings of the 
     "contrast": ({"lips": 0.0, "ear": 0.0}, {}),
     "contrast_lips": ({"ear": 0.0}, {}),
     "all": ({}, {}),
+    "all_whole_mean": ({}, {"motion": 640}),
     "all_without_motion": ({}, {"motion": 0}),
 }
 N_REPLICATES = 500
@@ -57,6 +59,7 @@ def train_arm(arm: str, seed: int, clips: EyeClips, options: argparse.Namespace)
         network = build_checked(cfg["model"]).eval()
     start_from(network, recogniser=None, init=options.init)
     train_eye(network, clips, EyeSettings(steps=options.steps, seed=seed, **settings))
+    save_weights(options.work / f"{arm}-{seed}.safetensors", network, config=cfg, card=unmeasured_card(arm))
     return network
 
 
@@ -139,7 +142,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, required=True, help="keeps each run, so that a stopped one goes on"
     )
-    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--arm", choices=ARMS, action="append", help="train these only, and write no result")
     parser.add_argument("--out", type=Path, required=True)
