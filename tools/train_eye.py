@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from avloc.cli.train import read_setting
 from avloc.config import load_config
 from avloc.errors import AvlocError, ConfigError
 from avloc.models.weights.card import Card, unmeasured_card
@@ -87,8 +88,9 @@ def landmark_model() -> type | None:
 
 def run(options: argparse.Namespace) -> None:
     """Train and write the weights."""
-    settings = settings_of(options.set)
-    cfg = load_config(options.config)
+    of_model = [word for word in options.set if word.startswith("model.")]
+    settings = settings_of([word for word in options.set if word not in of_model])
+    cfg = load_config(options.config, overrides=dict(read_setting(word) for word in of_model))
     torch.manual_seed(settings.seed)
     network = build_checked(cfg["model"])
     if network.audio_encoder is None or network.visual_encoder is None:
@@ -113,7 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--media", action="append", required=True, metavar="MANIFEST")
     parser.add_argument("--cache", required=True, metavar="DIR")
     parser.add_argument("--out", required=True, metavar="FILE")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as steps=800")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="as steps=800; model.… overrides --config",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)

@@ -56,7 +56,8 @@ def test_the_weights_start_a_training_and_the_card_says_that_no_lips_were_learnt
     monkeypatch.setattr(train_eye.importlib.util, "find_spec", lambda name: None)
     out = tmp_path / "eye.safetensors"
     words = ["--media", "m.json", "--cache", str(tmp_path), "--out", str(out)]
-    assert train_eye.main([*words, "--set", "steps=2", "--set", "batch_size=1"]) == 0
+    few = [w for s in ("steps=2", "batch_size=1", "model.visual_encoder.motion=6") for w in ("--set", s)]
+    assert train_eye.main([*words, *few]) == 0
     assert asked == {"media": ["m.json"], "make_finder": None} and str(out) in capsys.readouterr().out
     network, card, _ = load_weights(out)
     assert train_eye.WITHOUT_LIPS in card.limits and card.starting_weights == ()
@@ -65,7 +66,7 @@ def test_the_weights_start_a_training_and_the_card_says_that_no_lips_were_learnt
     # Nothing but eye and alignment is another one, where the shapes are those of the shipped network.
     kept = [k for k in trained if not k.startswith(("visual_encoder.", "alignment."))]
     assert all(trained[k].equal(shipped[k]) for k in kept if shipped[k].shape == trained[k].shape)
-    assert network.visual_encoder.view == (True, 12)
+    assert network.visual_encoder.view == (True, 6)
 
 
 def test_bad_input_is_told_without_a_traceback(train_eye, tmp_path, capsys):
