@@ -230,7 +230,7 @@ def main() -> None:
 
 
 def auc_with_interval(by_identity: dict[str, list[tuple[float, bool]]], n_replicates: int = 500) -> dict:
-    names = [name for name, rows in by_identity.items() if rows]
+    names = sorted(name for name, rows in by_identity.items() if rows)
     rng = np.random.default_rng(0)
 
     def measure(chosen: list[str]) -> float:
