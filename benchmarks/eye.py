@@ -152,7 +152,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     options.work.mkdir(parents=True, exist_ok=True)
     result = {"environment": environment(), "parameters_sha256": parameters_sha256(options.init)}
-    result |= {"n_steps": options.steps, "n_seeds": options.seeds, "arms": ARMS}
+    result |= {"n_steps": options.steps, "arms": ARMS}
     teacher, _, _ = load_weights(options.init)
     clips = EyeClips.build(teacher, options.media, cache=Path(options.cache), make_finder=None)
     held_out = held_out_clips(options)
@@ -168,8 +168,9 @@ def main() -> None:
         return
     runs = {"init": [{"scores": shift_scores(teacher, held_out)}]}
     for arm in ARMS:
-        files = [options.work / f"{arm}-{seed}.json" for seed in range(options.seeds)]
+        files = sorted(options.work.glob(f"{arm}-*.json"))  # seeds of an earlier, longer run count too
         runs[arm] = [json.loads(file.read_text()) for file in files]
+    result["n_seeds"] = {arm: len(runs[arm]) for arm in ARMS}
     result["training_cpu_s"] = {arm: [one["training_cpu_s"] for one in runs[arm]] for arm in ARMS}
     result["shift_auc"] = Comparison({k: [one["scores"] for one in run] for k, run in runs.items()}).summary()
     options.out.parent.mkdir(parents=True, exist_ok=True)
