@@ -12,6 +12,8 @@ FACE_CROP_PX = 112
 FACE_SIDE = 1.4  # in box widths: the box and a border of a fifth of it on every side, with chin and hairline
 FACE_UP = MOUTH_DOWN - 0.5  # centre of the face above that of the mouth, in box widths: the middle of the box
 SMOOTHING_HALF_WIDTH = 6
+AROUND_FACE = 0.5  # box sizes of border that a landmark model sees on every side of a face
+LARGEST_CUT_PX = 320
 
 
 def smooth_boxes(boxes: np.ndarray, half_width: int = SMOOTHING_HALF_WIDTH) -> np.ndarray:
@@ -68,6 +70,27 @@ def face_crop(frame_gray: np.ndarray, box: np.ndarray) -> np.ndarray:
     Parameters and errors as of ``mouth_crop``.
     """
     return _cut_square(frame_gray, *face_square(box), FACE_CROP_PX)
+
+
+def cut_face(picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, int, int, float]:
+    """Cut a face with its border out of a picture (H, W, 3), made smaller where it is large.
+
+    Returns
+    -------
+    tuple
+        The cut, its left and top in pixels of the picture, and its scale: a point p of the cut lies at
+        p / scale + (left, top).
+    """
+    x, y, width, height = _checked(box)
+    rows, columns = picture.shape[:2]
+    left, top = max(0, int(x - AROUND_FACE * width)), max(0, int(y - AROUND_FACE * height))
+    right = min(columns, int(x + (1 + AROUND_FACE) * width) + 1)
+    bottom = min(rows, int(y + (1 + AROUND_FACE) * height) + 1)
+    cut = np.ascontiguousarray(picture[top:bottom, left:right])
+    scale = min(1.0, LARGEST_CUT_PX / max(cut.shape[:2]))
+    if scale < 1:
+        cut = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cut, left, top, scale
 
 
 def mouth_square(box: np.ndarray) -> tuple[float, float, float]:

@@ -73,10 +73,7 @@ class CrossModalAlignment(nn.Module):
 
     def forward(self, audio: Tensor, audio_mask: Tensor, visual: Tensor, visual_mask: Tensor) -> Aligned:
         """Compare (B, C_a, T) with (B, C_v, T); masks are (B, T)."""
-        exact = self.sharpness.dtype  # what is compared is not rounded, in mixed precision either
-        a = functional.normalize(self.embed_audio(audio[:, : self.audio_channels]).to(exact), dim=1)
-        v = functional.normalize(self.embed_visual(visual[:, : self.visual_channels]).to(exact), dim=1)
-        a, v = masked(a, audio_mask), masked(v, visual_mask)
+        a, v = self.embed(audio, audio_mask, visual, visual_mask)
         # The op divides by the number of channels; unit vectors need the plain sum to make a cosine.
         correlation = band_correlation(a, v, self.max_lag) * self.channels  # (B, 2L+1, T)
         lag_weights = self._lag_weights(correlation, audio_mask, visual_mask)
@@ -92,6 +89,15 @@ class CrossModalAlignment(nn.Module):
             lag=lag_weights @ lags,
             mask=audio_mask & visual_mask,
         )
+
+    def embed(
+        self, audio: Tensor, audio_mask: Tensor, visual: Tensor, visual_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Bring (B, C_a, T) and (B, C_v, T) into the common space: unit vectors (B, S, T), zero if masked."""
+        exact = self.sharpness.dtype  # what is compared is not rounded, in mixed precision either
+        a = functional.normalize(self.embed_audio(audio[:, : self.audio_channels]).to(exact), dim=1)
+        v = functional.normalize(self.embed_visual(visual[:, : self.visual_channels]).to(exact), dim=1)
+        return masked(a, audio_mask), masked(v, visual_mask)
 
     def _lag_weights(self, correlation: Tensor, audio_mask: Tensor, visual_mask: Tensor) -> Tensor:
         real = audio_mask.to(correlation.dtype)[:, None]

@@ -100,12 +100,12 @@ def train(
     place = choose_device(device)
     folder = _writable(work_dir)
     torch.manual_seed(settings["seed"])  # the first weights belong to the seed, as all that follows does
-    network = _build(cfg["model"])
+    network = build_checked(cfg["model"])
     _check(settings, network, minutes)
     if pack is not None:
         unpacked = _open_pack(pack, folder / "cache", settings, network)
         media, init = (str(unpacked.manifest),), init or unpacked.weights
-    _start_from(network, recogniser=recogniser, init=init)
+    start_from(network, recogniser=recogniser, init=init)
     checkpoint = latest_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
@@ -161,7 +161,8 @@ def _writable(work_dir: str) -> Path:
         raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
 
 
-def _build(model: Mapping) -> torch.nn.Module:
+def build_checked(model: Mapping) -> torch.nn.Module:
+    """Build the network of a configuration's ``model``; ConfigError if that makes none."""
     try:
         return build_network(model)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
@@ -185,15 +186,26 @@ def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -
         raise ConfigError(f"without a visual encoder train.picture_share must be 0, got {got}")
 
 
-def _start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> None:
+def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> None:
+    """Take over what fits a network by name and shape; parameters as of ``train``.
+
+    An eye that reads its crops in another way is left out, though its shapes fit.
+    """
     if init is not None:
         started, _, _ = load_weights(init)
         known = started.state_dict()
+        if _view(started) != _view(network):
+            logger.warning("the eye of %r reads crops in another way than the configuration's", init)
+            known = {k: v for k, v in known.items() if not k.startswith("visual_encoder.")}
         fits = {k: v for k, v in network.state_dict().items() if k in known and known[k].shape == v.shape}
         logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
         network.load_state_dict({k: known[k] for k in fits}, strict=False)
     if recogniser is not None:
         network.audio_encoder.recogniser.load_published(_read_recogniser(recogniser))
+
+
+def _view(network: torch.nn.Module) -> tuple[bool, int] | None:
+    return getattr(network.visual_encoder, "view", None)
 
 
 def _read_recogniser(path: str) -> dict[str, torch.Tensor]:

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from avloc.features.landmarks import boxes_from_landmarks
-from avloc.features.mediapipe import FaceLandmarker
+from avloc.features.mediapipe import FaceLandmarker, LipLandmarker
 from avloc.media.whole import read_frames
 
 ROOT = Path(__file__).resolve().parents[2]
 HAS_MEDIAPIPE = importlib.util.find_spec("mediapipe") is not None
 
 
-def test_without_mediapipe_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.face_detection", None)
+@pytest.mark.parametrize("landmarker", [FaceLandmarker, LipLandmarker])
+def test_without_mediapipe_the_extra_is_named(monkeypatch, landmarker):
+    for name in ("mediapipe.python.solutions.face_detection", "mediapipe.python.solutions.face_mesh"):
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'avloc\[face\]'"):
-        FaceLandmarker()
+        landmarker()
 
 
 def test_the_extra_has_both_builds_of_opencv_at_one_version():
@@ -42,3 +44,18 @@ def test_the_landmarks_of_a_real_face(shared_media, near):
     x, y, width, _ = boxes_from_landmarks(found)[0]
     assert 0 < x < x + width < 360 and y > 0
     assert FaceLandmarker(near=near)(np.zeros((288, 360, 3), np.uint8)).shape == (0, 4, 2)
+
+
+@pytest.mark.dataset
+@pytest.mark.skipif(not HAS_MEDIAPIPE, reason="needs MediaPipe: pip install 'avloc[face]'")
+def test_the_lips_of_a_real_face(shared_media):
+    frames, _ = read_frames(shared_media / "genuine" / "grid-brbk7n.mpg")
+    find = LipLandmarker()
+    for picture in frames[:5]:
+        lips = find(picture)
+    mouth = FaceLandmarker()(frames[4])[0, 3]
+    outer, inner = lips[:20], lips[20:]
+    assert np.abs(outer.mean(0) - mouth).max() < 8
+    assert outer[0, 0] < inner[0, 0] < inner[10, 0] < outer[10, 0]  # corners
+    assert outer[15, 1] < inner[15, 1] <= inner[5, 1] < outer[5, 1]  # upper lip above lower lip
+    assert np.isnan(LipLandmarker()(np.zeros((288, 360, 3), np.uint8))).all()

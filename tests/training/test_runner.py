@@ -1,5 +1,6 @@
 """A whole training, small: what it writes, that it can be resumed, and what it refuses."""
 
+import copy
 import json
 import random
 import shutil
@@ -156,6 +157,22 @@ def test_init_starts_from_given_weights(trained, corpus, overrides, tmp_path):
     for name, value in given.items():
         if "norm" not in name or "weight" in name:  # running statistics move without any learning
             torch.testing.assert_close(started[name], value, rtol=0, atol=0)
+
+
+def test_an_eye_that_reads_crops_in_another_way_starts_fresh(trained, config):
+    model = copy.deepcopy(config["model"])
+    known = load_weights(trained / "weights.safetensors")[0].state_dict()
+    taken = {}
+    for motion in (12, 0):
+        model["visual_encoder"]["motion"] = motion
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            network = build_network(model)
+        runner.start_from(network, recogniser=None, init=str(trained / "weights.safetensors"))
+        taken[motion] = {k for k, v in network.state_dict().items() if v.equal(known[k])}
+    first = "visual_encoder.first.weight"
+    assert first in taken[12] and first not in taken[0]
+    assert {k for k in known if k.startswith("alignment.")} <= taken[12] & taken[0]
 
 
 def test_init_takes_what_fits_and_leaves_the_rest_fresh(trained, corpus, overrides, tmp_path):

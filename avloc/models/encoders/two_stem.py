@@ -175,14 +175,19 @@ class TwoStemEncoder(nn.Module):
     def forward(self, inputs: tuple[Tensor | EncodedPieces, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
         """Give the embedding (B, C, T) of a window and its mask (B, T); T = 160 + 120 (P - 1)."""
         pieces, spectra = inputs
+        _, heard = self.listen(pieces, mask)
+        return torch.cat((heard, self.spectral(spectra, mask)), dim=1), mask
+
+    def listen(self, pieces: Tensor | EncodedPieces, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the recogniser's mixed layers (B, T, width) and its share of the embedding (B, C, T)."""
         if not isinstance(pieces, EncodedPieces):
             n_rows, n_pieces = pieces.shape[:2]
             piece_mask = mask.unfold(1, PIECE_FRAMES, PIECE_HOP)  # (B, P, 160)
-            states = self.encode_pieces(pieces.flatten(0, 1), piece_mask.flatten(0, 1))
-            pieces = EncodedPieces(states.unflatten(0, (n_rows, n_pieces)))
-        heard = self.project(join_pieces(pieces.states, mask.shape[1])).transpose(1, 2)  # (B, C, T)
-        heard = self.recogniser_block(masked(heard, mask), mask)
-        return torch.cat((heard, self.spectral(spectra, mask)), dim=1), mask
+            encoded = self.encode_pieces(pieces.flatten(0, 1), piece_mask.flatten(0, 1))
+            pieces = EncodedPieces(encoded.unflatten(0, (n_rows, n_pieces)))
+        states = join_pieces(pieces.states, mask.shape[1])
+        heard = self.project(states).transpose(1, 2)  # (B, C, T)
+        return states, self.recogniser_block(masked(heard, mask), mask)
 
 
 def join_pieces(states: Tensor, n_frames: int) -> Tensor:

@@ -10,6 +10,7 @@ SMALL = {
     "TwoStemEncoder": TWO_STEMS,
     "TwoStemEncoder with linear bands": dict(**TWO_STEMS, spectrum="log_spectrum"),
     "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
+    "CompactVisualEncoder of motion": dict(width=8, out_channels=24, n_blocks=1, halved=True, motion=12),
     "CompactVisualEncoder with face": dict(width=8, out_channels=40, n_blocks=1, face_channels=16),
 }
 
@@ -149,3 +150,31 @@ def test_default_sizes_are_what_the_configuration_documents():
 def test_an_unknown_spectrum_is_refused():
     with pytest.raises(ValueError, match="one of log_mel, log_spectrum, got 'cqt'"):
         TwoStemEncoder(**TWO_STEMS, spectrum="cqt")
+
+
+def test_an_eye_of_motion_does_not_notice_another_face_or_light():
+    """A still picture under the lips, and brightness and contrast of all of it, change nothing."""
+    eye = CompactVisualEncoder(width=4, out_channels=8, n_blocks=1, halved=True, motion=12)
+    eye.dropout.p = 0.0  # still training: then the fresh network's numbers are of the size of one
+    generator = torch.Generator().manual_seed(0)
+    crops = torch.randn(1, 40, 96, 96, generator=generator)
+    face = 2 * torch.randn(96, 96, generator=generator)
+    mask = torch.ones(1, 40, dtype=torch.bool)
+    with torch.inference_mode():
+        expected, _ = eye((crops,), mask)
+        brighter, _ = eye((3 * crops + 2,), mask)
+        of_other_face, _ = eye((crops + face,), mask)
+        backwards, _ = eye((crops.flip(1),), mask)
+    torch.testing.assert_close(brighter, expected, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(of_other_face, expected, rtol=0.05, atol=0.05)
+    assert (backwards - expected).abs().mean() > 0.2
+
+
+def test_half_the_size_is_another_view_of_the_same_parameters():
+    settings = dict(width=4, out_channels=8, n_blocks=1)
+    eyes = [CompactVisualEncoder(**settings, halved=halved, motion=motion) for halved, motion in VIEWS]
+    shapes = [{k: v.shape for k, v in eye.state_dict().items()} for eye in eyes]
+    assert shapes[0] == shapes[1] == shapes[2] and [eye.view for eye in eyes] == VIEWS
+
+
+VIEWS = [(False, 0), (True, 0), (True, 12)]
