@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from avloc.features.audio import SAMPLE_RATE
 VERSION = "4"  # part of the cache key: raise it when decoding or statistics change
 SPEECH_KINDS = ("speech", "telephony_speech")
 FACE_KIND = "genuine_talking_face"
+LATEST_S = 0.02  # by so much may an alignment, in frames of 0.01 s, end after its recording
 
 Reader = Callable[[Path], np.ndarray]
 
@@ -27,6 +28,8 @@ class SpeechPool:
     Index ``i`` names an entry everywhere: ``pool.entries[i]``, ``pool.read(i)``, ``pool.statistics[i]``.
     ``natural`` are recordings of speech, ``generated`` speech of a synthesizer. ``timed`` are natural
     recordings whose words have times; talking faces are there for their times, and only in ``timed``.
+    ``spoken_again`` gives, for a recording, the generated files that say words of it again; these are
+    not in ``generated``, because they hold a few words and not a phrase.
 
     Parameters
     ----------
@@ -49,7 +52,9 @@ class SpeechPool:
         self.timed = np.array(
             [i for i, e in enumerate(self.entries) if e.generator is None and e.words], dtype=np.int64
         )
-        self.generated = np.array([i for i, e in enumerate(self.entries) if e.generator], dtype=np.int64)
+        self.generated = np.array(
+            [i for i, e in enumerate(self.entries) if e.generator and e.replaces is None], dtype=np.int64
+        )
         self.by_identity: dict[str, tuple[int, ...]] = _group_by_identity(self.entries, self.natural)
         index = {entry.id: i for i, entry in enumerate(self.entries)}
         self.pairs = tuple(
@@ -57,6 +62,7 @@ class SpeechPool:
             for i in self.generated
             if self.entries[i].natural_pair in index
         )
+        self.spoken_again = self._group_spoken_again(index)
         self._weights = self._draw_weights()
 
     def __getstate__(self) -> dict:
@@ -147,6 +153,24 @@ class SpeechPool:
         total = np.cumsum(self._weights[candidates])
         place = np.searchsorted(total, rng.random() * total[-1])
         return int(candidates[min(place, len(candidates) - 1)])
+
+    def _group_spoken_again(self, index: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
+        """Files by the natural recording that they say words of; times must lie inside both."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for i, entry in enumerate(self.entries):
+            host = index.get(entry.replaces.entry) if entry.replaces is not None else None
+            if host is None or self.entries[host].generator is not None:
+                continue
+            ends = entry.replaces.words[-1]
+            for name, end, k in (("end_s", ends[1], host), ("own_end_s", ends[3], i)):
+                seconds = self.n_samples(k) / SAMPLE_RATE
+                if end > seconds + LATEST_S:
+                    raise AnnotationError(
+                        f"{str(entry.path)!r}, entry {entry.id!r}: expected {name} in replaces to "
+                        f"lie inside {self.entries[k].id!r}, {seconds:.2f} s, got {end}"
+                    )
+            groups[host].append(i)
+        return {host: tuple(files) for host, files in groups.items()}
 
     def _draw_weights(self) -> np.ndarray:
         """Seconds over the root of all seconds of the identity, natural and generated speech apart."""

@@ -18,6 +18,7 @@ from avloc.synth.compose import (
     describe_own,
     draw_family,
     finish_item,
+    lacking,
 )
 from avloc.synth.edits import Forged, apply_edits, draw_edits
 from avloc.synth.families import AUDIO_FAMILIES, insert_other, insert_same
@@ -52,10 +53,11 @@ def _replace(rng: np.random.Generator, host: Host, first: int, last: int) -> Mat
     return maker(rng, host, first, last) or insert_other(rng, host, first, last)
 
 
+MOVING = ("insert_other", "insert_same", "insert_tts", "neural_words")  # sound that may be longer or shorter
 SOUND_FAMILIES: dict[str, Maker] = {
     "lag_shift": lag_shift,
     "replace_audio": _replace,
-    **{name: maker for name, maker in AUDIO_FAMILIES.items() if not name.startswith("insert")},
+    **{name: maker for name, maker in AUDIO_FAMILIES.items() if name not in MOVING},
 }
 """What is done to the sound under an untouched picture; nothing after the span moves."""
 
@@ -95,7 +97,7 @@ def draw_picture_item(
     pool : SpeechPool
         Speech of the same use, for sound that is put in.
     mixture : mapping of family to weight or None
-        None for ``PICTURE_MIXTURE``. ``word_edit`` is left out where no clip has word times.
+        None for ``PICTURE_MIXTURE``. What :func:`lacking` names is left out.
     genuine_share : float [0, 1]
         Probability of a clip in which nothing is forged.
     edit_share : float [0, 1]
@@ -103,8 +105,7 @@ def draw_picture_item(
     duration_s : float [s]
         Longest item.
     """
-    timed = any(entry.words for entry in faces.entries)
-    family = draw_family(rng, PICTURE_MIXTURE if mixture is None else mixture, timed=timed)
+    family = draw_family(rng, PICTURE_MIXTURE if mixture is None else mixture, without=lacking(pool, faces))
     genuine = bool(rng.random() < genuine_share)
     return compose_picture(
         rng,
@@ -160,8 +161,8 @@ def compose_picture(
     if family not in (*PICTURE_FAMILIES, GENUINE):
         raise ValueError(f"family must be one of {sorted((*PICTURE_FAMILIES, GENUINE))}, got {family!r}")
     like = host_like or family
-    if like == WORD_EDIT and not any(entry.words for entry in faces.entries):
-        raise AnnotationError("the family 'word_edit' needs talking faces whose words have times")
+    if like in lacking(pool, faces):
+        raise AnnotationError(f"the family {like!r} needs {lacking(pool, faces)[like]}")
     for _ in range(200):
         index = faces.draw(rng)
         if like == WORD_EDIT and not faces.entries[index].words:

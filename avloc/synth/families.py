@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
 from avloc.synth.host import Host, Maker, Material
 from avloc.synth.joints import cut_words
-from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
+from avloc.synth.matching import Sound, as_coded_as, fit_to_host, noise_over, rms
+from avloc.synth.neural_words import neural_words
 from avloc.synth.own_sound import self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
 from avloc.synth.source_filter import draw_source_filter, source_filter
@@ -190,7 +190,7 @@ def _insertion(
     if away and start < away[1] + 1600 and end > away[0] - 1600:
         return None
     samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
-    samples = _as_coded_as(rng, host, source, samples)
+    samples = as_coded_as(rng, samples, host.entry, host.pool.entries[source])
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
@@ -198,23 +198,12 @@ def _insertion(
     return Material(fitted, host.pool.entries[source], False, parameters)
 
 
-def _as_coded_as(rng: np.random.Generator, host: Host, source: int, samples: np.ndarray) -> np.ndarray:
-    """Give clean material the holes of a coder where the host has them: a codec is no forgery."""
-    if (
-        host.entry.path.suffix != ".mp3"
-        or host.pool.entries[source].path.suffix == ".mp3"
-        or rng.random() < 0.2
-    ):
-        return samples
-    step = float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
-    return code_lossily(samples, step=step, mask_db=float(rng.uniform(35, 55)), bandwidth_hz=6000.0)
-
-
 AUDIO_FAMILIES: dict[str, Maker] = {
     "insert_other": insert_other,
     "insert_same": insert_same,
     "insert_tts": insert_generated,
     "neural_pair": neural_pair,
+    "neural_words": neural_words,
     "vocoder_griffin_lim": _resynthesis(_griffin_lim),
     "vocoder_source_filter": _resynthesis(_source_filter),
     "pitch_shift": _resynthesis(_pitch_shift),

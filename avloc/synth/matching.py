@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
+from avloc.datasets.corpus import Entry
 from avloc.datasets.speech_statistics import N_BINS, N_FFT, SpeechStatistics, measure_speech
 from avloc.features.audio import SAMPLE_RATE
+from avloc.features.lossy import code_lossily
 
 LARGEST_TILT = 10 ** (12 / 20)
 BED_HZ = (50.0, 90.0)  # below, the host's own rumble stays; in between it is cross-faded
@@ -118,6 +120,14 @@ def fit_to_host(
     spectrum *= kept
     spectrum += rfft(host_slice.astype(np.float32), n_fft) * (1 - kept)
     return irfft(spectrum, n_fft)[:n].astype(np.float32)
+
+
+def as_coded_as(rng: np.random.Generator, samples: np.ndarray, host: Entry, source: Entry) -> np.ndarray:
+    """Give clean ``samples`` (n,) the holes of a coder where the host has them: a codec is no forgery."""
+    if host.path.suffix != ".mp3" or source.path.suffix == ".mp3" or rng.random() < 0.2:
+        return samples
+    step = float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
+    return code_lossily(samples, step=step, mask_db=float(rng.uniform(35, 55)), bandwidth_hz=6000.0)
 
 
 def rms(samples: np.ndarray) -> float:
