@@ -7,7 +7,7 @@ import numpy as np
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
 from avloc.synth.host import Host, Maker, Material
 from avloc.synth.joints import cut_words
-from avloc.synth.matching import Sound, as_coded_as, fit_to_host, noise_over, rms
+from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
 from avloc.synth.neural_words import neural_words
 from avloc.synth.own_sound import self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
@@ -190,7 +190,6 @@ def _insertion(
     if away and start < away[1] + 1600 and end > away[0] - 1600:
         return None
     samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
-    samples = as_coded_as(rng, samples, host.entry, host.pool.entries[source])
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)

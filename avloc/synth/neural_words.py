@@ -7,7 +7,7 @@ import numpy as np
 from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.host import Host, Material
 from avloc.synth.joints import GOOD_DB, TRIES, levels_db
-from avloc.synth.matching import Sound, as_coded_as, fit_to_host, rms
+from avloc.synth.matching import Sound, fit_to_host, rms
 from avloc.synth.spans import EDGE, HOP, JITTER_S, LONGEST_S, SHORTEST_S, frame_envelope
 from avloc.synth.splice import MARGIN
 
@@ -101,7 +101,6 @@ def _material(rng: np.random.Generator, host: Host, run: Run) -> Material:
     entry, sound = host.pool.entries[run.source], Sound.of(host.pool.statistics, run.source)
     start, end = run.own
     samples = host.pool.read(run.source, start - MARGIN, end + MARGIN) - sound.offset
-    samples = as_coded_as(rng, samples, host.entry, entry)
     # The level of each recording is matched already where its average is known.
     gain = _gain(host, run) * sound.level / host.sound.level * 10 ** (rng.normal(0, 1.0) / 20)
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
