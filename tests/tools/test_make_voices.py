@@ -194,6 +194,12 @@ def test_voices_of_one_use_are_never_heard_in_the_other(run):
             heard[entry.use] |= {n for n in ("jf_alpha", "jm_kumo", "jf_nezumi") if n in entry.identity}
     assert {"jf_alpha", "jm_kumo"} <= heard["train"] and "jf_nezumi" in heard["dev"]
     assert not heard["train"] & heard["dev"]
+    texts = {use: [] for use in heard}
+    for row in json.loads((folder / "manifest.json").read_text())["entries"]:
+        if row["kind"] == "generated_speech" and "replaces" not in row:
+            texts[row["use"]].append(row["text"])
+    # A saying may come twice; sentences drawn from the same numbers would all be the same.
+    assert len(set(texts["train"]) & set(texts["dev"])) < 8
 
 
 def test_time_ends_a_run(run, capsys):

@@ -22,7 +22,7 @@ WORDS_AT_ONCE = (4, 12)
 FITTED_SHARE = 0.6  # are spoken as fast as the recording
 OTHER_SHARE = 0.3  # say other words in one place
 MOST_OTHER = 3  # words
-STREAMS = {"phrase": 0, "words": 1, "order": 2}  # of random numbers, so that no product moves another
+STREAMS = ("phrase", "words", "order")  # of random numbers, so that no product moves another
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Maker:
     align: Aligner | None = None
 
     def __post_init__(self) -> None:
-        rng = np.random.default_rng([self.seed, STREAMS["order"]])
+        rng = self._stream("order", 0)
         fitting = [e for e in self.recordings if SHORTEST_S <= e.duration <= LONGEST_S]
         self.recordings = in_turn(rng, fitting)
         self.words = {
@@ -56,12 +56,17 @@ class Maker:
             if entry.words:
                 self.words.setdefault(entry.id, [Word(*word) for word in entry.words])
 
+    def _stream(self, product: str, number: int) -> np.random.Generator:
+        """Random numbers of one item; those of another use are others."""
+        use = int.from_bytes(self.use.encode(), "little")
+        return np.random.default_rng([self.seed, use, STREAMS.index(product), number])
+
     def make_phrase(self) -> str | None:
         """Speak the next sentence; its name."""
         number = 0
         while (name := f"kokoro-{self.use}-{number:05d}") in self.folder.ids:
             number += 1
-        rng = np.random.default_rng([self.seed, STREAMS["phrase"], number])
+        rng = self._stream("phrase", number)
         text, voice, speed = draw_sentence(rng), draw_voice(rng, self.voices), float(rng.uniform(0.75, 1.3))
         samples, _ = trimmed(self.speak(text, voice, speed))
         fields = {"text": text, "speed": round(speed, 3)}
@@ -97,7 +102,7 @@ class Maker:
                 name = f"kokoro-{entry.id}"
                 if entry.id not in self.words or name in self.folder.ids or name in self.folder.refused:
                     continue
-                rng = np.random.default_rng([self.seed, STREAMS["words"], number])
+                rng = self._stream("words", number)
                 try:
                     self._speak_again(rng, entry, name)
                 except Refused as reason:
