@@ -127,6 +127,7 @@ def unpack(path: str | Path, cache: str | Path) -> Unpacked:
         with zipfile.ZipFile(path) as archive:
             contents = _read_contents(archive, path)
             members = {name: archive.read(name) for name in contents["sha256"]}
+    # No file, no zip, a member missing or cut short; NotImplementedError: a compression that Python lacks.
     except (OSError, zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, lzma.LZMAError) as error:
         raise AnnotationError(
             f"{str(path)!r}: expected a pack of tools/pack_training.py, got {error}"

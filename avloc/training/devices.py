@@ -23,6 +23,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+    # Unknown name or no driver; a build without CUDA; a kind of device that this build has no kernels for.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
             f"--device {name!r}: torch {torch.__version__} cannot use it on this machine: "

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 FIRST_RATE, LAST_RATE = 0.05, 0.02  # shares of the learning rate at the first and after the last update
-AVERAGE_MOMENTUM, AVERAGE_GAMMA = (
-    0.002,
-    8,
-)  # update n counts max(momentum, gamma / (gamma + n)) in the average
+# Update n counts max(momentum, gamma / (gamma + n)) in the average.
+AVERAGE_MOMENTUM, AVERAGE_GAMMA = 0.002, 8
 ENDLESS = 10**9  # batches of a run that ends with its time
 
 
