@@ -197,29 +197,22 @@ def _applicable(
     implementations: str,
 ) -> tuple[str, ...]:
     """Give the named families, all of which must find their material, or all of the mixture that do."""
-    from avloc.synth.compose import MIXTURE, WORD_EDIT
+    from avloc.synth.compose import MIXTURE, lacking
     from avloc.synth.compose_picture import PICTURE_MIXTURE
     from avloc.synth.recordings import HELD_BACK, implementations_of
 
-    timed = any(e.words for e in faces.entries) if faces is not None else len(pool.timed) > 0
-    lacking = {}
-    if not len(pool.generated):
-        lacking["insert_tts"] = f"generated speech with use {use!r}"
-    if not pool.pairs:
-        lacking["neural_pair"] = f"generated twins with use {use!r}"
-    if not timed:
-        lacking[WORD_EDIT] = f"recordings whose words have times with use {use!r}"
+    needs = {name: f"{what} with use {use!r}" for name, what in lacking(pool, faces).items()}
     default = MIXTURE if faces is None else PICTURE_MIXTURE
     if implementations == HELD_BACK:
         second = implementations_of(HELD_BACK, picture=faces is not None)
         only_one = {*default, *(named or ())} - set(second)
-        lacking |= dict.fromkeys(sorted(only_one), "a second implementation and has none")
+        needs |= dict.fromkeys(sorted(only_one), "a second implementation and has none")
     for name in named or ():
-        if name in lacking:
-            raise click.UsageError(f"{name} needs {lacking[name]}; leave it out of --families")
-    left_out = sorted(set(default) & set(lacking)) if named is None else []
+        if name in needs:
+            raise click.UsageError(f"{name} needs {needs[name]}; leave it out of --families")
+    left_out = sorted(set(default) & set(needs)) if named is None else []
     for name in left_out:
-        logger.warning("left out: %s needs %s", name, lacking[name])
+        logger.warning("left out: %s needs %s with use %r", name, needs[name], use)
     return named or tuple(sorted(set(default) - set(left_out)))
 
 

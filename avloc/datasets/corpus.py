@@ -1,6 +1,7 @@
 """Manifests of recordings: who speaks in a file, what it may be used for, and under which licence."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +17,25 @@ SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenAgain:
+    """Words of recording ``entry`` that a generated file says again.
+
+    ``words`` holds (start_s, end_s, own_start_s, own_end_s, what is said) in order of time: what the file
+    says in [own_start_s, own_end_s) may take the place of [start_s, end_s) of the recording.
+    """
+
+    entry: str
+    words: tuple[tuple[float, float, float, float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One recording of a manifest.
 
     ``duration`` in seconds; ``pair_lag`` in seconds, how late this generated file is against its natural
     twin ``natural_pair``; ``words`` holds (start_s, end_s, word) in order of time; ``words_of`` is the entry
-    that an alignment belongs to. ``path`` is absolute. ``language`` and ``sex`` of the speaker are None
-    unless the manifest tells them.
+    that an alignment belongs to; ``replaces`` what a generated file was spoken for. ``path`` is absolute.
+    ``language`` and ``sex`` of the speaker are None unless the manifest tells them.
     """
 
     id: str
@@ -41,6 +54,7 @@ class Entry:
     words_of: str | None = None
     language: str | None = None
     sex: str | None = None
+    replaces: SpokenAgain | None = None
 
     @property
     def one_speaker(self) -> bool:
@@ -102,6 +116,7 @@ def _entry(row: dict, path: Path, number: int) -> Entry:
         words_of=row.get("media_entry") if row["kind"] == ALIGNMENT else None,
         language=row.get("lang"),
         sex=row.get("sex"),
+        replaces=_replaces(row, path) if row.get("replaces") is not None else None,
     )
 
 
@@ -122,6 +137,33 @@ def _words(row: dict, path: Path) -> tuple[tuple[float, float, str], ...]:
         if str(word) not in SILENCES:
             words.append((start, end, str(word)))
     return tuple(sorted(words))
+
+
+def _replaces(row: dict, path: Path) -> SpokenAgain:
+    """Read ``replaces``: the recording, and which of its spans the words of this file were spoken for."""
+    told, words = row["replaces"], []
+    where = f"{str(path)!r}, entry {row['id']!r}: "
+    named = isinstance(told, dict) and isinstance(told.get("media_entry"), str)
+    if not (named and isinstance(told.get("words"), list) and told["words"]):
+        raise AnnotationError(
+            f"{where}expected an object with 'media_entry', an id, and a list 'words', not empty, in "
+            f"replaces, got {told!r}"
+        )
+    before = own_before = 0.0
+    for line in told["words"]:
+        try:
+            start, end, own_start, own_end, word = line
+            start, end, own_start, own_end = (float(time) for time in (start, end, own_start, own_end))
+        except (TypeError, ValueError):
+            start = end = own_start = own_end = math.nan
+        if not (before <= start < end < math.inf and own_before <= own_start < own_end < math.inf):
+            raise AnnotationError(
+                f"{where}expected [start_s, end_s, own_start_s, own_end_s, word] in order of time, each end "
+                f"after its start, in the words of replaces, got {line!r}"
+            )
+        words.append((start, end, own_start, own_end, str(word)))
+        before, own_before = end, own_end
+    return SpokenAgain(told["media_entry"], tuple(words))
 
 
 def _licence(row: dict) -> str:

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ VERSION = "4"  # part of the cache key: raise it when decoding or statistics cha
 SPEECH_KINDS = ("speech", "telephony_speech")
 FACE_KIND = "genuine_talking_face"
 SILENT = 1e-4  # RMS amplitude: -80 dB of full scale
+LATEST_S = 0.02  # by so much may an alignment, in frames of 0.01 s, end after its recording
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,9 @@ class SpeechPool:
     Index ``i`` names an entry everywhere: ``pool.entries[i]``, ``pool.read(i)``, ``pool.statistics[i]``.
     ``natural`` are recordings of speech, ``generated`` speech of a synthesizer. ``timed`` are natural
     recordings whose words have times; talking faces are there for their times, and only in ``timed``.
-    Silent recordings are in none of these.
+    ``spoken_again`` gives, for a recording, the generated files that say words of it again; these are
+    not in ``generated``, because they hold a few words and not a phrase. Silent recordings are in none
+    of these.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ class SpeechPool:
             [i for i, e in heard if e.generator is None and e.kind != FACE_KIND], dtype=np.int64
         )
         self.timed = np.array([i for i, e in heard if e.generator is None and e.words], dtype=np.int64)
-        self.generated = np.array([i for i, e in heard if e.generator], dtype=np.int64)
+        self.generated = np.array([i for i, e in heard if e.generator and e.replaces is None], dtype=np.int64)
         self.by_identity: dict[str, tuple[int, ...]] = _group_by_identity(self.entries, self.natural)
         index = {entry.id: int(i) for i, entry in heard}
         self.pairs = tuple(
@@ -60,6 +63,7 @@ class SpeechPool:
             for i in self.generated
             if self.entries[i].natural_pair in index
         )
+        self.spoken_again = self._group_spoken_again(index)
         self._weights = self._draw_weights()
 
     def __getstate__(self) -> dict:
@@ -155,6 +159,24 @@ class SpeechPool:
         total = np.cumsum(self._weights[candidates])
         place = np.searchsorted(total, rng.random() * total[-1])
         return int(candidates[min(place, len(candidates) - 1)])
+
+    def _group_spoken_again(self, index: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
+        """Files by the natural recording that they say words of; times must lie inside both."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for i, entry in enumerate(self.entries):
+            host = index.get(entry.replaces.entry) if entry.replaces is not None else None
+            if host is None or entry.id not in index or self.entries[host].generator is not None:
+                continue
+            ends = entry.replaces.words[-1]
+            for name, end, k in (("end_s", ends[1], host), ("own_end_s", ends[3], i)):
+                seconds = self.n_samples(k) / SAMPLE_RATE
+                if end > seconds + LATEST_S:
+                    raise AnnotationError(
+                        f"{str(entry.path)!r}, entry {entry.id!r}: expected {name} in replaces to "
+                        f"lie inside {self.entries[k].id!r}, {seconds:.2f} s, got {end}"
+                    )
+            groups[host].append(i)
+        return {host: tuple(files) for host, files in groups.items()}
 
     def _draw_weights(self) -> np.ndarray:
         """Seconds over the root of all seconds of the identity, natural and generated speech apart."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.datasets.talking_faces import TalkingFaces
 from avloc.errors import AnnotationError
 from avloc.features.audio import SAMPLE_RATE
 from avloc.structures import Timeline
@@ -25,6 +26,7 @@ MIXTURE: dict[str, float] = {
     "insert_same": 1.2,
     "insert_tts": 1.2,
     "neural_pair": 1.0,
+    "neural_words": 1.2,
     "vocoder_griffin_lim": 1.0,
     "vocoder_source_filter": 1.0,
     "pitch_shift": 0.5,
@@ -58,7 +60,7 @@ def draw_item(
     pool : SpeechPool
         Speech of one use.
     mixture : mapping of family to weight or None
-        None for ``MIXTURE``. ``word_edit`` is left out where no recording has word times.
+        None for ``MIXTURE``. What :func:`lacking` names is left out.
     genuine_share : float [0, 1]
         Probability of an item in which nothing is forged.
     edit_share : float [0, 1]
@@ -66,7 +68,7 @@ def draw_item(
     duration_s : float [s, > 1.5]
         Longest item.
     """
-    family = draw_family(rng, MIXTURE if mixture is None else mixture, timed=len(pool.timed) > 0)
+    family = draw_family(rng, MIXTURE if mixture is None else mixture, without=lacking(pool))
     genuine = bool(rng.random() < genuine_share)
     return compose(
         rng,
@@ -78,14 +80,27 @@ def draw_item(
     )
 
 
-def draw_family(rng: np.random.Generator, mixture: Mapping[str, float], *, timed: bool) -> str:
-    """Draw a family by its weight; without recordings whose words are ``timed``, none that needs them."""
-    names = sorted(name for name in mixture if timed or name != WORD_EDIT)
+def lacking(pool: SpeechPool, faces: TalkingFaces | None = None) -> dict[str, str]:
+    """Give the families that find no material, and what they need: with ``faces``, those with a picture."""
+    if faces is not None:
+        timed = any(entry.words for entry in faces.entries)
+        return {} if timed else {WORD_EDIT: "talking faces whose words have times"}
+    needs = {
+        "insert_tts": (len(pool.generated), "generated speech"),
+        "neural_pair": (len(pool.pairs), "generated twins"),
+        "neural_words": (len(pool.spoken_again), "words of recordings that were spoken again"),
+        WORD_EDIT: (len(pool.timed), "recordings whose words have times"),
+    }
+    return {family: what for family, (count, what) in needs.items() if not count}
+
+
+def draw_family(rng: np.random.Generator, mixture: Mapping[str, float], *, without: Mapping[str, str]) -> str:
+    """Draw a family by its weight, none of those in ``without``, which says what each of them needs."""
+    names = sorted(set(mixture) - set(without))
     weights = np.array([mixture[name] for name in names], dtype=np.float64)
     if not weights.sum() > 0:
-        raise AnnotationError(
-            f"no family can be drawn from {dict(mixture)}: word_edit needs recordings whose words have times"
-        )
+        needs = "; ".join(f"{name} needs {without[name]}" for name in sorted(set(mixture) & set(without)))
+        raise AnnotationError(f"no family can be drawn from {dict(mixture)}: {needs}")
     return names[int(rng.choice(len(names), p=weights / weights.sum()))]
 
 
@@ -180,18 +195,14 @@ def describe_own(host: Host, parameters: Mapping) -> dict:
 
 def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration_s: float) -> Host:
     candidates, reserve = pool.natural, 0
+    if family in lacking(pool):
+        raise AnnotationError(f"the family {family!r} needs {lacking(pool)[family]} in the pool")
     if family == "neural_pair":
         candidates = np.array(sorted({natural for natural, _ in pool.pairs}), dtype=np.int64)
-        if not len(candidates):
-            raise AnnotationError(
-                "the family 'neural_pair' needs generated twins of natural recordings in the pool"
-            )
+    if family == "neural_words":
+        candidates = np.array(sorted(pool.spoken_again), dtype=np.int64)
     if family == WORD_EDIT:
         candidates, reserve = pool.timed, int(RESERVE_S * SAMPLE_RATE)
-        if not len(candidates):
-            raise AnnotationError(
-                "the family 'word_edit' needs recordings whose words have times in the pool"
-            )
     for _ in range(100):
         index = pool.draw(rng, candidates)
         n = pool.n_samples(index) - reserve

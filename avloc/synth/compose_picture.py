@@ -18,6 +18,7 @@ from avloc.synth.compose import (
     describe_own,
     draw_family,
     finish_item,
+    lacking,
 )
 from avloc.synth.edits import Forged, apply_edits, draw_edits
 from avloc.synth.families import SOUND_FAMILIES
@@ -81,7 +82,7 @@ def draw_picture_item(
     pool : SpeechPool
         Speech of the same use, for sound that is put in.
     mixture : mapping of family to weight or None
-        None for ``PICTURE_MIXTURE``. ``word_edit`` is left out where no clip has word times.
+        None for ``PICTURE_MIXTURE``. What :func:`lacking` names is left out.
     genuine_share : float [0, 1]
         Probability of a clip in which nothing is forged.
     edit_share : float [0, 1]
@@ -89,8 +90,7 @@ def draw_picture_item(
     duration_s : float [s]
         Longest item.
     """
-    timed = any(entry.words for entry in faces.entries)
-    family = draw_family(rng, PICTURE_MIXTURE if mixture is None else mixture, timed=timed)
+    family = draw_family(rng, PICTURE_MIXTURE if mixture is None else mixture, without=lacking(pool, faces))
     genuine = bool(rng.random() < genuine_share)
     return compose_picture(
         rng,
@@ -149,8 +149,8 @@ def compose_picture(
     if family not in (*PICTURE_FAMILIES, GENUINE):
         raise ValueError(f"family must be one of {sorted((*PICTURE_FAMILIES, GENUINE))}, got {family!r}")
     like = host_like or family
-    if like == WORD_EDIT and not any(entry.words for entry in faces.entries):
-        raise AnnotationError("the family 'word_edit' needs talking faces whose words have times")
+    if like in lacking(pool, faces):
+        raise AnnotationError(f"the family {like!r} needs {lacking(pool, faces)[like]}")
     for _ in range(200):
         index = faces.draw(rng)
         if like == WORD_EDIT and not faces.entries[index].words:

@@ -8,10 +8,11 @@ import numpy as np
 from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.host import ZERO_CROSSING, Host, Maker, Material
 from avloc.synth.joints import levels_db, nearest_level
-from avloc.synth.spans import EDGE, choose_span, draw_length, frame_envelope
+from avloc.synth.spans import EDGE, JITTER_S, SHORTEST_S, choose_span, draw_length, frame_envelope
 from avloc.synth.splice import EQUAL_POWER, LINEAR, MARGIN, Edit, assemble, at_zero_crossings
 
 APART = 4000  # samples, 0.25 s: between two segments of one item
+WORDS_SHARE = 0.3  # of the spans of a host whose words have times are whole words
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ def draw_edits(
     for _ in range(wanted * 3):
         if len(chosen) == wanted:
             break
-        length = draw_length(rng, longest_s)
-        bounds = (EDGE, n - EDGE)
-        span = choose_span(rng, host.envelope, host.sound.threshold, bounds=bounds, length=length)
+        span = _draw_span(rng, host, draw_length(rng, longest_s))
         if span is None or any(span[0] < e.end + APART and e.start < span[1] + APART for e, _ in chosen):
             continue
         material = maker(rng, host, *span)
@@ -68,6 +67,19 @@ def draw_edits(
     return edits, materials
 
 
+def _draw_span(rng: np.random.Generator, host: Host, length: int) -> tuple[int, int] | None:
+    """Draw a span about ``length`` long: at times whole words where their times are known, else by energy."""
+    words = host.words() if host.entry.words else []
+    if words and rng.random() < WORDS_SHARE:
+        start = words[int(rng.integers(len(words)))][0]
+        end = min((end for _, end, _ in words if end > start), key=lambda end: abs(end - start - length))
+        start, end = (place + round(rng.normal(0, JITTER_S) * SAMPLE_RATE) for place in (start, end))
+        if start >= EDGE and end <= len(host.samples) - EDGE and end - start >= SHORTEST_S * SAMPLE_RATE:
+            return start, end
+    bounds = (EDGE, len(host.samples) - EDGE)
+    return choose_span(rng, host.envelope, host.sound.threshold, bounds=bounds, length=length)
+
+
 def apply_edits(
     host: Host, edits: Sequence[Edit], materials: Sequence[Material], limit: int, implementation: str
 ) -> Forged:
@@ -84,12 +96,12 @@ def apply_edits(
 def _place(
     rng: np.random.Generator, host: Host, span: tuple[int, int], material: Material, in_time: bool
 ) -> Edit:
-    """Decide how much of the host gives way: the same words, or as much as goes in, or less, or nothing."""
+    """Decide how much of the host gives way: its words, or as much as goes in, or less, or nothing."""
     inside = material.n_inside
-    start, end = span
+    start, end = material.span or span
     if in_time:
         end = start + inside
-    elif not material.like_host:
+    elif not material.like_host and material.span is None:
         removed = int(rng.choice([inside, inside, 0, int(rng.integers(0, inside + 1))]))
         end = min(start + removed, len(host.samples) - EDGE)
         if removed != inside:  # words were cut to end as loud as the host does at the same time

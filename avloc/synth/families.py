@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from avloc.features.lossy import code_lossily
 from avloc.synth.griffin_lim import draw_griffin_lim, griffin_lim
 from avloc.synth.host import Host, Implementation, Maker, Material
 from avloc.synth.joints import cut_words
 from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
+from avloc.synth.neural_words import neural_words
 from avloc.synth.own_sound import lag_shift, self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
 from avloc.synth.source_filter import draw_source_filter, source_filter
@@ -211,24 +211,11 @@ def _insertion(
     if away and start < away[1] + 1600 and end > away[0] - 1600:
         return None
     samples = host.pool.read(source, start - MARGIN, end + MARGIN) - sound.offset
-    samples = _as_coded_as(rng, host, source, samples)
     strength = float(rng.choice([0.0, 0.5, 1.0, 1.0]))
     rumble = host.around(first, first + end - start, MARGIN)
     fitted = fit_to_host(rng, samples, rumble, host.sound, sound, gain=gain, tilt_strength=strength)
     parameters = {"source_start_s": start / 16000, "tilt_strength": strength, "gain": gain}
     return Material(fitted, host.pool.entries[source], False, parameters)
-
-
-def _as_coded_as(rng: np.random.Generator, host: Host, source: int, samples: np.ndarray) -> np.ndarray:
-    """Give clean material the holes of a coder where the host has them: a codec is no forgery."""
-    if (
-        host.entry.path.suffix != ".mp3"
-        or host.pool.entries[source].path.suffix == ".mp3"
-        or rng.random() < 0.2
-    ):
-        return samples
-    step = float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
-    return code_lossily(samples, step=step, mask_db=float(rng.uniform(35, 55)), bandwidth_hz=6000.0)
 
 
 def replace_audio(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
@@ -242,6 +229,7 @@ AUDIO_FAMILIES: dict[str, Implementation] = {
     "insert_same": Implementation("cross_fade", insert_same),
     "insert_tts": Implementation("cross_fade", insert_generated),
     "neural_pair": Implementation("twin", neural_pair),
+    "neural_words": Implementation("spoken_again", neural_words),
     "vocoder_griffin_lim": Implementation("griffin_lim", resynthesis(_griffin_lim)),
     "vocoder_source_filter": Implementation("source_filter", resynthesis(_source_filter)),
     "pitch_shift": Implementation("phase_vocoder", resynthesis(_pitch_shift)),
@@ -251,9 +239,10 @@ AUDIO_FAMILIES: dict[str, Implementation] = {
 }
 """Each family of forged sound, and what makes its material."""
 
+MOVING = ("insert_other", "insert_same", "insert_tts", "neural_words")  # sound that may be longer or shorter
 SOUND_FAMILIES: dict[str, Implementation] = {
     "lag_shift": Implementation("moved", lag_shift),
     "replace_audio": Implementation("cross_fade", replace_audio),
-    **{name: made for name, made in AUDIO_FAMILIES.items() if not name.startswith("insert")},
+    **{name: made for name, made in AUDIO_FAMILIES.items() if name not in MOVING},
 }
 """What is done to the sound under an untouched picture; nothing after the span moves."""

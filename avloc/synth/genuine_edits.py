@@ -28,7 +28,11 @@ MASTERING: dict[str, Callable[[np.random.Generator, np.ndarray], tuple[np.ndarra
 }
 """What is done to the whole sound, in this order."""
 GENUINE_EDITS = (*CUTS, COVER, *MASTERING)
-IN_RECORDING_TIME = ("neural_pair", "word_edit")  # families that a cut would rob of their times
+IN_RECORDING_TIME = (
+    "neural_pair",
+    "neural_words",
+    "word_edit",
+)  # families that a cut would rob of their times
 SHORTEST_LEFT_S = 1.5
 PAUSE_FRAMES = 6  # of 10 ms, so much quiet around a cut
 

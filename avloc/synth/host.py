@@ -8,6 +8,7 @@ import numpy as np
 
 from avloc.datasets.corpus import Entry
 from avloc.datasets.speech_pool import SpeechPool
+from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.matching import Sound
 from avloc.synth.spans import frame_envelope
 from avloc.synth.splice import MARGIN
@@ -71,9 +72,13 @@ class Host:
         )
 
     def edited(self, samples: np.ndarray, *others: int) -> "Host":
-        """Give the host that an edit makes of this one: ``samples`` (n,), partly of entries ``others``."""
+        """Give the host that an edit makes of this one: ``samples`` (n,), partly of entries ``others``.
+
+        The times of its words are no longer known.
+        """
         return replace(
             self,
+            entry=replace(self.entry, words=()),
             index=-1,
             read=partial(read_padded, samples),
             n_recorded=len(samples),
@@ -87,6 +92,14 @@ class Host:
     def whole(self) -> bool:
         """Nothing of the recording was cut off."""
         return self.start == 0 and len(self.samples) == self.n_recorded
+
+    def words(self) -> list[tuple[int, int, str]]:
+        """List the words that lie inside, (start, end, word) in samples of the host."""
+        words = [
+            (round(start * SAMPLE_RATE) - self.start, round(end * SAMPLE_RATE) - self.start, word)
+            for start, end, word in self.entry.words
+        ]
+        return [w for w in words if w[0] >= 0 and w[1] <= len(self.samples)]
 
     def around(self, first: int, last: int, extra: int) -> np.ndarray:
         """Read samples ``[first - extra, last + extra)``, beyond the cut too where the recording has them."""
@@ -105,6 +118,8 @@ class Material:
 
     A margin of more than ``MARGIN`` makes the fades a soft gate: from ``margin`` to twice as long. ``law`` of
     its fades is one of ``LAWS``, ``ZERO_CROSSING`` for none at all, or None: drawn as for all others.
+    ``span``, in samples of the host, is what it takes the place of, where that is another than it was asked
+    for.
     """
 
     samples: np.ndarray
@@ -113,6 +128,7 @@ class Material:
     parameters: Mapping = field(default_factory=dict)
     margin: int = MARGIN
     law: str | None = None
+    span: tuple[int, int] | None = None
 
     @property
     def n_inside(self) -> int:

@@ -11,8 +11,10 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from avloc.datasets.speech_statistics import N_BINS, N_FFT, SpeechStatistics, measure_speech
 from avloc.features.audio import SAMPLE_RATE
+from avloc.features.lossy import code_lossily
 
 LARGEST_TILT = 10 ** (12 / 20)
+CODED_BAND_HZ = (5000.0, 7900.0)  # upper edges that coders for music give 16 kHz; telephones end lower
 BED_HZ = (50.0, 90.0)  # below, the host's own rumble stays; in between it is cross-faded
 
 
@@ -77,7 +79,7 @@ def fit_to_host(
     gain: float = 1.0,
     tilt_strength: float = 1.0,
 ) -> np.ndarray:
-    """Level, tilt, band, floor and rumble of ``material`` as the host has them.
+    """Level, tilt, band, floor, coding and rumble of ``material`` as the host has them.
 
     Parameters
     ----------
@@ -115,9 +117,23 @@ def fit_to_host(
     if missing.any():
         noise = rfft(rng.standard_normal(n_fft, dtype=np.float32))
         spectrum += noise * np.interp(frequency, bins, missing).astype(np.float32)
-    spectrum *= kept
-    spectrum += rfft(host_slice.astype(np.float32), n_fft) * (1 - kept)
-    return irfft(spectrum, n_fft)[:n].astype(np.float32)
+    fitted = irfft(spectrum * kept, n_fft)[:n].astype(np.float32)
+    if source is not None:  # after the noise, which would fill the holes, and beside the host's own rumble
+        fitted = _as_coded_as(rng, fitted, host)
+    bed = irfft(rfft(host_slice.astype(np.float32), n_fft) * (1 - kept), n_fft)[:n]
+    return (fitted + bed).astype(np.float32)
+
+
+def _as_coded_as(rng: np.random.Generator, samples: np.ndarray, host: Sound) -> np.ndarray:
+    """Give ``samples`` (n,) the holes of a coder where the host's band ends as a coder's does.
+
+    A codec is no forgery.
+    """
+    if not CODED_BAND_HZ[0] < host.bandwidth_hz < CODED_BAND_HZ[1]:
+        return samples
+    step = float(np.exp(rng.uniform(np.log(0.3), np.log(1.0))))
+    mask_db = float(rng.uniform(35, 55))
+    return code_lossily(samples, step=step, mask_db=mask_db, bandwidth_hz=host.bandwidth_hz)
 
 
 def rms(samples: np.ndarray) -> float:

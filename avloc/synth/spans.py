@@ -8,6 +8,7 @@ HOP = 160  # samples of one value of the envelope
 SHORTEST_S, USUAL_LONGEST_S, LONGEST_S = 0.2, 3.0, 5.0
 EDGE = 800  # samples, 50 ms: no segment begins or ends nearer to an end of the recording
 SNAP_S = 0.12  # how far an end moves to reach a quiet place
+JITTER_S = 0.006  # around the boundary of a word: its time is no better, and nobody cuts to the sample
 
 
 def frame_envelope(samples: np.ndarray) -> np.ndarray:

@@ -5,14 +5,13 @@ import numpy as np
 from avloc.features.audio import SAMPLE_RATE
 from avloc.synth.arrangement import Arrangement, cut_to
 from avloc.synth.host import Host
-from avloc.synth.spans import EDGE
+from avloc.synth.spans import EDGE, JITTER_S
 from avloc.synth.splice import EQUAL_POWER, LINEAR
 
 OPERATIONS = ("delete", "repeat", "reorder")
 JOIN_S = 0.1  # the truth reaches so far to either side of a joint
 RESERVE_S = 0.52  # of the recording that follows a host: the most that is left out
 SHORTEST_S, LONGEST_GAP_S = 0.08, 0.25
-JITTER_S = 0.006  # word times are no better, and nobody cuts to the sample
 
 
 def edit_words(
@@ -77,11 +76,7 @@ def edit_words(
 
 def _consecutive(host: Host) -> tuple[list[tuple[int, int]], list[str]]:
     """Give (start, end) of the words in samples of the host, with an empty one at the end; and the words."""
-    words = [
-        (round(start * SAMPLE_RATE) - host.start, round(end * SAMPLE_RATE) - host.start, word)
-        for start, end, word in host.entry.words
-    ]
-    inside = [w for w in words if w[0] >= 0 and w[1] <= len(host.samples)]
+    inside = host.words()
     bounds = [(start, end) for start, end, _ in inside]
     return [*bounds, (bounds[-1][1],) * 2] if bounds else [], [word for *_, word in inside]
 

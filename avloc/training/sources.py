@@ -1,5 +1,6 @@
 """Where training batches come from: pools of one use, corruptions, constants of the recogniser's stem."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,13 @@ from avloc.corruptions.audio import augment, telephone
 from avloc.datasets.speech_pool import SpeechPool
 from avloc.datasets.talking_faces import TalkingFaces
 from avloc.media.decode import MOUTH
-from avloc.synth.compose import draw_item
+from avloc.synth.compose import draw_item, lacking
 from avloc.synth.compose_picture import draw_picture_item
 from avloc.training.batches import BatchSource, DrawItem
 
 STANDARDISING_BATCHES = 24
+
+logger = logging.getLogger(__name__)
 
 
 def corrupt(
@@ -31,8 +34,12 @@ def corrupt(
 
 
 def sound_items(settings: Mapping, pool: SpeechPool) -> DrawItem:
-    """Give what draws items without a picture, as the configuration says."""
-    return partial(draw_item, pool=pool, mixture=dict(settings["sound"]), **_shares(settings))
+    """Give what draws items without a picture, of those families of the configuration that find material."""
+    mixture = dict(settings["sound"])
+    for family, what in lacking(pool).items():
+        if mixture.get(family):
+            logger.warning("left out: %s needs %s", family, what)
+    return partial(draw_item, pool=pool, mixture=mixture, **_shares(settings))
 
 
 def picture_items(

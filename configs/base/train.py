@@ -1,6 +1,6 @@
 """How the default weights are trained; the shares of families are relative.
 
-``word_edit`` is left out where no recording has word times. ``edit_share`` of the items carry genuine edits,
+What needs material that the media lack is left out. ``edit_share`` of the items carry genuine edits,
 forged or not.
 """
 
@@ -18,6 +18,7 @@ train = dict(
         insert_same=1.2,
         insert_tts=1.2,
         neural_pair=1.0,
+        neural_words=1.2,
         vocoder_griffin_lim=1.0,
         vocoder_source_filter=1.0,
         pitch_shift=0.5,

@@ -143,9 +143,16 @@ def test_families_without_material_are_left_out_of_the_default(media, tmp_path, 
     assert main(["synth", str(tmp_path / "a"), "--media", str(media), "--n", "3"]) == 0
     described = json.loads((tmp_path / "a" / "synth.json").read_text())
     families = described["recipe"]["families"]
-    assert "insert_other" in families and not {"insert_tts", "neural_pair", "word_edit"} & set(families)
+    assert "insert_other" in families and not {
+        "insert_tts",
+        "neural_pair",
+        "neural_words",
+        "word_edit",
+    } & set(families)
     assert main(["synth", str(tmp_path / "b"), "--media", str(media), "--families", "word_edit"]) == 2
     assert "words have times" in capsys.readouterr().err
+    assert main(["synth", str(tmp_path / "c"), "--media", str(media), "--families", "neural_words"]) == 2
+    assert "neural_words needs words of recordings that were spoken again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("share", "some"), [("0", False), ("1", True)])

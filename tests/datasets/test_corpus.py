@@ -38,6 +38,32 @@ def test_word_times_that_make_no_sense_are_refused(tmp_path, triple):
         read_manifest(_write(tmp_path, [_row("a", word_segments=[triple])]))
 
 
+def test_generated_words_tell_what_they_were_spoken_for(tmp_path):
+    replaces = {"media_entry": "b", "words": [[0.5, 0.9, 0.1, 0.6, "bin"], [0.9, 1, 0.6, 0.7, "two words"]]}
+    (entry,) = read_manifest(_write(tmp_path, [_row("a", generator="g", replaces=replaces)]))
+    assert entry.replaces.entry == "b" and entry.replaces.words[1] == (0.9, 1.0, 0.6, 0.7, "two words")
+
+
+@pytest.mark.parametrize(
+    ("replaces", "expected"),
+    [
+        ("b", "an object with 'media_entry'"),
+        ({"words": [[0, 1, 0, 1, "x"]]}, "an object with 'media_entry'"),
+        ({"media_entry": "b", "words": []}, "a list 'words', not empty"),
+        ({"media_entry": "b", "words": 3}, "a list 'words'"),
+        ({"media_entry": "b", "words": [[0, 1, 0, "x"]]}, "own_start_s, own_end_s, word"),
+        ({"media_entry": "b", "words": [[0, "soon", 0, 1, "x"]]}, "own_start_s, own_end_s, word"),
+        ({"media_entry": "b", "words": [[1, 1, 0, 1, "x"]]}, "each end after its start"),
+        ({"media_entry": "b", "words": [[0, 1, 0, float("inf"), "x"]]}, "each end after its start"),
+        ({"media_entry": "b", "words": [[0, 1, 0, 1, "x"], [0.5, 2, 1, 2, "y"]]}, "in order of time"),
+    ],
+)
+def test_a_broken_replaces_names_file_and_entry_and_both_sides(tmp_path, replaces, expected):
+    with pytest.raises(AnnotationError, match=expected) as caught:
+        read_manifest(_write(tmp_path, [_row("a", generator="g", replaces=replaces)]))
+    assert all(part in str(caught.value) for part in (str(tmp_path / "manifest.json"), "'a'", "got "))
+
+
 @pytest.mark.parametrize(("allowed", "n_words"), [(True, 1), (False, 0)])
 def test_an_alignment_gives_its_words_to_the_recording_that_it_names(tmp_path, allowed, n_words):
     alignment = _row("t", kind="alignment", use="any", media_entry="a", word_segments=[[0.1, 0.4, "bin"]])

@@ -69,6 +69,31 @@ def test_talking_faces_come_along_only_for_the_times_of_their_words(manifest, tm
     assert pool.natural.tolist() == [0, 1, 2] and "eve" not in pool.by_identity
 
 
+def _with_words_of(manifest, host, words):
+    rows = json.loads(manifest.read_text())["entries"]
+    again = rows[-1] | {"id": "w0", "file": "w0.wav", "identity": "machine", "natural_pair": None}
+    rows += [again | {"replaces": {"media_entry": host, "words": words}}]
+    manifest.write_text(json.dumps({"entries": rows}))
+
+
+@pytest.mark.parametrize(("host", "known"), [("a1", {1: (4,)}), ("c0", {}), ("f0", {}), ("nobody", {})])
+def test_words_that_were_spoken_again_are_found_by_their_recording(manifest, tmp_path, host, known):
+    _with_words_of(manifest, host, [[0.2, 0.5, 0.1, 0.4, "bin"]])
+    pool = SpeechPool.build([manifest], use="train", cache=tmp_path / "cache", reader=Reader())
+    assert pickle.loads(pickle.dumps(pool)).spoken_again == pool.spoken_again == known
+    assert pool.generated.tolist() == [3]  # a few words are no phrase to insert
+
+
+@pytest.mark.parametrize(
+    ("times", "name"),
+    [([0.2, 9.5, 0.1, 0.4], "end_s .* inside 'a1'"), ([0.2, 0.5, 0.1, 7], "own_end_s .*'w0'")],
+)
+def test_words_spoken_again_lie_inside_both_recordings(manifest, tmp_path, times, name):
+    _with_words_of(manifest, "a1", [[*times, "bin"]])
+    with pytest.raises(AnnotationError, match=f"entry 'w0': expected {name}.* got (9.5|7.0)"):
+        SpeechPool.build([manifest], use="train", cache=tmp_path / "cache", reader=Reader())
+
+
 def test_reading_gives_the_decoded_samples_and_zeros_outside(manifest, tmp_path):
     pool = SpeechPool.build([manifest], use="train", cache=tmp_path / "cache", reader=Reader())
     expected = Reader()(manifest.with_name("a0.wav"))[0]

@@ -37,7 +37,7 @@ def speak(rng: np.random.Generator, pitch_hz: float, seconds: float) -> tuple[np
 
 def build_pool(folder: Path) -> SpeechPool:
     rng = np.random.default_rng(11)
-    sounds, rows = {}, []
+    sounds, rows, said = {}, [], {}
 
     def add(name: str, sound: np.ndarray, **fields: object) -> None:
         sounds[f"{name}.wav"] = sound
@@ -50,6 +50,7 @@ def build_pool(folder: Path) -> SpeechPool:
     for speaker in range(4):
         for k in range(3):
             sound, words = speak(rng, 90 + 35 * speaker, 4 + 1.5 * k)
+            said[f"s{speaker}-{k}"] = words
             timed = {"word_segments": words} if speaker < 3 else {}
             add(f"s{speaker}-{k}", sound, identity=f"speaker-{speaker}", **timed)
     for speaker in range(2):
@@ -63,6 +64,20 @@ def build_pool(folder: Path) -> SpeechPool:
             generator="noise",
             natural_pair=f"s{speaker}-0",
             pair_lag_ms=3.0,
+        )
+    for speaker in range(3):  # in another voice, what the second recording of the speaker says
+        sound, own = speak(rng, 150 + 20 * speaker, 5)
+        rows_of_words = [
+            [*theirs[:2], *ours[:2], theirs[2]]
+            for theirs, ours in zip(said[f"s{speaker}-1"], own, strict=False)
+        ]
+        add(
+            f"again-{speaker}",
+            sound,
+            kind="generated_speech",
+            identity="machine",
+            generator="machine",
+            replaces={"media_entry": f"s{speaker}-1", "words": rows_of_words},
         )
     path = folder / "manifest.json"
     path.write_text(json.dumps({"entries": rows}))

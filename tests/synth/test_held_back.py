@@ -27,8 +27,8 @@ def _slope_of(family: str) -> int:
 
 
 def test_every_family_of_resynthesis_and_editing_has_a_second_implementation():
-    # A twin is made by a neural vocoder; its generators are held back by the use of its recordings.
-    assert set(AUDIO_FAMILIES) - set(HELD_BACK_FAMILIES) == {"neural_pair"}
+    # A neural vocoder makes twins, a neural synthesizer words: generators and voices are held back by use.
+    assert set(AUDIO_FAMILIES) - set(HELD_BACK_FAMILIES) == {"neural_pair", "neural_words"}
     for family, second in HELD_BACK_FAMILIES.items():
         assert second.name != AUDIO_FAMILIES[family].name and second.make is not AUDIO_FAMILIES[family].make
 

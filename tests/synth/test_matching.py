@@ -1,9 +1,12 @@
 """Matching: level, band, floor and rumble of what goes in are the host's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from avloc.datasets.speech_statistics import measure_speech
+from avloc.features.lossy import mdct
 from avloc.synth.matching import Sound, fit_to_host, noise_over
 
 
@@ -15,7 +18,7 @@ def _sound(waveform: np.ndarray) -> Sound:
 def host() -> np.ndarray:
     rng = np.random.default_rng(1)
     spectrum = np.fft.rfft(rng.standard_normal(48000))
-    spectrum[np.linspace(0, 8000, len(spectrum)) > 5000] *= 1e-4
+    spectrum[np.linspace(0, 8000, len(spectrum)) > 4600] *= 1e-4  # lower than coders cut
     bursts = np.repeat(np.tile([0.05, 0.001], 15), 1600)
     rumble = 0.02 * np.sin(2 * np.pi * 30 * np.arange(48000) / 16000) + 0.003
     return (np.fft.irfft(spectrum) * bursts + rumble).astype(np.float32)
@@ -71,3 +74,16 @@ def test_noise_of_a_source_is_compared_at_the_level_of_the_host(host, source):
     assert louder == pytest.approx(0, abs=0.1)  # its speech is louder as well
     noise = 0.01 * np.random.default_rng(0).standard_normal(len(source))
     assert noise_over(_sound(source + noise), _sound(source)) > 10
+
+
+@pytest.mark.parametrize(("bandwidth_hz", "coded"), [(8000.0, False), (6000.0, True), (3400.0, False)])
+def test_material_gets_the_holes_of_a_coder_where_the_band_of_the_host_ends_as_a_coders(bandwidth_hz, coded):
+    rng = np.random.default_rng(0)
+    spectrum = np.fft.rfft(rng.standard_normal(48000))
+    spectrum[np.linspace(0, 8000, len(spectrum)) > 2000] *= 10 ** (-60 / 20)
+    dull = (0.1 * np.fft.irfft(spectrum)).astype(np.float32)
+    host = replace(_sound(dull), bandwidth_hz=bandwidth_hz)
+    fitted = fit_to_host(rng, dull, np.zeros_like(dull), host, _sound(dull), tilt_strength=0.0)
+    holes = np.abs(mdct(fitted))[5:-5, 230:245] < 1e-6  # 3.2 to 3.4 kHz, far under what is loud
+    # Noise fitted after the coder would fill them.
+    assert holes.mean() > 0.9 if coded else holes.mean() < 0.05
