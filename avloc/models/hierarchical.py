@@ -11,6 +11,7 @@ from avloc.decoding.proposals import Proposals, decode_points
 from avloc.models.alignment import Aligned, CrossModalAlignment
 from avloc.models.discrepancy import DiscrepancyMap
 from avloc.models.encoders.compact import CompactVisualEncoder
+from avloc.models.encoders.spectral import SpectralEncoder
 from avloc.models.encoders.two_stem import TwoStemEncoder
 from avloc.models.heads import FrameHead, PointHead, RecordingHead
 from avloc.models.pyramid import FeaturePyramid
@@ -21,6 +22,7 @@ __all__ = [
     "CompactVisualEncoder",
     "HierarchicalLocalizer",
     "LocalizerOutputs",
+    "SpectralEncoder",
     "TwoStemEncoder",
     "build_network",
 ]

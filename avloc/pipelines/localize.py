@@ -167,12 +167,20 @@ class Localizer:
         )
         # What changes the result is written into it, beside the caps that kept something out.
         given = () if landmarks is None else ("faces are where the given landmarks say",)
-        return self._told(recording, assembler, decoder, notes=(*given, *self._unused(recording)))
+        notes = (*given, *self._unread(recording), *self._unused(recording))
+        return self._told(recording, assembler, decoder, notes=notes)
 
     def _length_s(self, duration_s: float) -> float:
         """Length of the part of a recording that was to be analysed."""
         end_s = duration_s if self.settings.end_s is None else min(duration_s, self.settings.end_s)
         return end_s - (self.settings.start_s or 0.0)
+
+    def _unread(self, recording: Recording) -> tuple[str, ...]:
+        """Say which stream the network has no branch for."""
+        there = {"audio": recording.audio, "visual": recording.video}
+        named = {"audio": "sound", "visual": "picture"}
+        lost = [named[k] for k, stream in there.items() if stream and k not in self._network.inputs]
+        return tuple(f"these weights do not analyse the {name}" for name in lost)
 
     def _unused(self, recording: Recording) -> tuple[str, ...]:
         """Say what was asked of channels that are not there."""

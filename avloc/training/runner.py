@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
 from avloc.models.weights.whisper_openai import read_whisper_openai
+from avloc.report.files import make_writable
 from avloc.training.batches import BatchSource, load_batches
 from avloc.training.checkpoints import latest_checkpoint, progress_of
 from avloc.training.development import DevelopmentSet
@@ -33,6 +33,8 @@ from avloc.training.optimization import (
 )
 from avloc.training.plain import train_plainly
 from avloc.training.sources import build_source, standardise_recogniser
+
+NO_RECOGNISER = "the audio encoder of this configuration has no recogniser"
 
 logger = logging.getLogger(__name__)
 
@@ -153,9 +155,8 @@ def _writable(work_dir: str) -> Path:
     try:
         if not work_dir:
             raise FileNotFoundError(errno.ENOENT, "the name is empty")
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        make_writable(folder)
+        return folder
     except OSError as error:
         why = error.strerror or error
         raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
@@ -181,6 +182,9 @@ def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -
         raise ConfigError(f"train.window_frames must be {PIECE_FRAMES} + {PIECE_HOP} k, got {got}")
     if network.audio_encoder is None:
         raise ConfigError("training needs a network with an audio encoder, got model.audio_encoder=None")
+    if settings["trainable_layers"] and not _has_recogniser(network):
+        got = settings["trainable_layers"]
+        raise ConfigError(f"{NO_RECOGNISER}: train.trainable_layers must be 0, got {got}")
     if settings["picture_share"] > 0 and network.visual_encoder is None:
         got = settings["picture_share"]
         raise ConfigError(f"without a visual encoder train.picture_share must be 0, got {got}")
@@ -201,11 +205,17 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
         logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
         network.load_state_dict({k: known[k] for k in fits}, strict=False)
     if recogniser is not None:
+        if not _has_recogniser(network):
+            raise ConfigError(f"{NO_RECOGNISER} that could start from {recogniser!r}")
         network.audio_encoder.recogniser.load_published(_read_recogniser(recogniser))
 
 
 def _view(network: torch.nn.Module) -> tuple[bool, int] | None:
     return getattr(network.visual_encoder, "view", None)
+
+
+def _has_recogniser(network: torch.nn.Module) -> bool:
+    return hasattr(network.audio_encoder, "recogniser")
 
 
 def _read_recogniser(path: str) -> dict[str, torch.Tensor]:
@@ -215,7 +225,7 @@ def _read_recogniser(path: str) -> dict[str, torch.Tensor]:
 
 def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:
     """Keep the recogniser as it was published but for its last ``trainable_layers`` blocks."""
-    if network.audio_encoder is None:
+    if not _has_recogniser(network):
         return
     recogniser = network.audio_encoder.recogniser
     recogniser.requires_grad_(False)

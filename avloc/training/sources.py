@@ -107,9 +107,9 @@ def build_source(
 
 @torch.inference_mode()
 def standardise_recogniser(network: torch.nn.Module, source: BatchSource) -> None:
-    """Set the mean and scale of each dimension of the recogniser's layers from training sound."""
+    """Set mean and scale of each dimension of a recogniser's layers, if there is one, from training sound."""
     encoder = network.audio_encoder
-    if encoder is None:
+    if not hasattr(encoder, "recogniser"):
         return
     sums, squares, count = 0.0, 0.0, 0
     for index in range(STANDARDISING_BATCHES):

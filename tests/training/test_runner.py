@@ -22,6 +22,8 @@ from avloc.models.hierarchical import build_network
 from avloc.models.weights.store import load_weights, read_header
 from avloc.training.runner import _freeze, train
 
+SPECTRAL = {"type": "SpectralEncoder", "channels": 8, "widths": [4, 4, 4], "n_blocks": 1}
+
 
 @contextmanager
 def numbers_kept() -> Iterator[None]:
@@ -235,6 +237,10 @@ def test_a_wrong_weights_file_is_refused(corpus, overrides, tmp_path, option):
         ({"model.visual_encoder.face_channels": 500}, "'model': face_channels must be 0 to"),
         ({"model.pyramid.channels": 0}, "the key 'model'"),
         ({"model.visual_encoder": None, "train.picture_share": 0.5}, "picture_share"),
+        (
+            {"model.audio_encoder": SPECTRAL, "train.trainable_layers": 1},
+            "no recogniser: train.trainable_layers",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_anything_is_decoded(
@@ -331,6 +337,15 @@ def test_sound_alone_can_be_trained_without_a_visual_branch(corpus, overrides, t
     path = run(corpus, tmp_path, kept | {"model.visual_encoder": None, "train.iterations": 2})
     network, _, _ = load_weights(path)
     assert network.visual_encoder is None and set(network.inputs) == {"audio"}
+
+
+def test_an_ear_without_a_recogniser_is_trained_and_starts_from_no_recogniser(corpus, overrides, tmp_path):
+    kept = {k: v for k, v in overrides.items() if not k.startswith(("model.audio_enc", "model.visual_enc"))}
+    kept |= {"model.audio_encoder": SPECTRAL, "model.visual_encoder": None, "train.iterations": 2}
+    network, _, _ = load_weights(run(corpus, tmp_path / "a", kept))
+    assert network.inputs == {"audio": ("log_mel",)}
+    with pytest.raises(ConfigError, match="no recogniser that could start from 'model.bin'"):
+        run(corpus, tmp_path / "b", kept, recogniser="model.bin")
 
 
 @pytest.mark.parametrize(

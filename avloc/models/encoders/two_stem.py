@@ -9,8 +9,8 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from avloc.models.encoders.spectral import LogSpectraStem, check_spectrum
 from avloc.models.encoders.whisper import WhisperEncoder
 from avloc.models.temporal import ConvBlock, masked
 from avloc.registry import ENCODERS
@@ -25,77 +25,6 @@ class EncodedPieces:
     """What the recogniser made of a window's pieces, (B, P, 160, C); neighbouring windows share pieces."""
 
     states: Tensor
-
-
-class LogSpectraStem(nn.Module):
-    """Convolutions over frequency and time from 100 Hz log spectra to 25 Hz features.
-
-    Parameters
-    ----------
-    channels : int
-        Output channels.
-    n_bands, band_step : int
-        Bands of the input, and how many of them a step of the first convolution takes.
-    widths : tuple of int
-        Channels of the three two-dimensional convolutions.
-    n_blocks : int
-        Convolution blocks at 25 Hz.
-    """
-
-    def __init__(
-        self,
-        *,
-        channels: int,
-        n_bands: int,
-        band_step: int,
-        widths: tuple[int, int, int] = (32, 48, 64),
-        n_blocks: int = 2,
-    ) -> None:
-        super().__init__()
-        first, second, third = widths
-        self.convs = nn.ModuleList(
-            (
-                nn.Conv2d(2, first, (2 * band_step + 1, 3), stride=(band_step, 1), padding=(band_step, 1)),
-                nn.Conv2d(first, second, (3, 4), stride=(2, 2), padding=(1, 1)),
-                nn.Conv2d(second, third, (3, 4), stride=(2, 2), padding=(1, 1)),
-            )
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
-        for conv in self.convs:
-            n_bands = -(-n_bands // conv.stride[0])
-        self.project = nn.Conv1d(third * n_bands, channels, 1)
-        self.blocks = nn.ModuleList(ConvBlock(channels, kernel=7) for _ in range(n_blocks))
-
-    def forward(self, spectra: Tensor, mask: Tensor) -> Tensor:
-        """Turn (B, 2, M, 4T) log spectra and band mask into (B, C, T)."""
-        # Channels last halves the time on a CPU, without gradients; with them it is no faster.
-        x = spectra if self.training else spectra.contiguous(memory_format=torch.channels_last)
-        whole = bool(mask.all())
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            if not whole:
-                real = torch.repeat_interleave(mask, x.shape[3] // mask.shape[1], dim=1)
-                x = x * real[:, None, None].to(x.dtype)
-            x = functional.gelu(norm(conv(x))) if self.training else _fused(x, conv, norm)
-        x = masked(self.project(x.flatten(1, 2)), mask)
-        for block in self.blocks:
-            x = block(x, mask)
-        return x
-
-
-def _fused(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """``gelu(norm(conv(x)))`` in evaluation mode, in one pass and a half instead of three.
-
-    These are the largest tensors of the network, and memory is what bounds it on a CPU.
-    """
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    weight = conv.weight * scale[:, None, None, None]
-    bias = (conv.bias - norm.running_mean) * scale + norm.bias
-    x = functional.conv2d(x, weight, bias, conv.stride, conv.padding)
-    # In the order in which the values lie in memory, or torch takes its slow path.
-    return torch.ops.aten.gelu_(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-SPECTRA = {"log_mel": (80, 2), "log_spectrum": (256, 4)}  # bands, and the step of the first convolution
 
 
 @ENCODERS.register_module()
@@ -138,8 +67,7 @@ class TwoStemEncoder(nn.Module):
         spectral_channels: int = 128,
         spectrum: str = "log_mel",
     ) -> None:
-        if spectrum not in SPECTRA:
-            raise ValueError(f"spectrum must be one of {', '.join(SPECTRA)}, got {spectrum!r}")
+        check_spectrum(spectrum)
         super().__init__()
         self.inputs = ("whisper_mel", spectrum)
         self.out_channels = recogniser_channels + spectral_channels
@@ -154,8 +82,7 @@ class TwoStemEncoder(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, recogniser_channels), nn.GELU(), nn.Dropout(0.1)
         )
         self.recogniser_block = ConvBlock(recogniser_channels, kernel=5)
-        n_bands, band_step = SPECTRA[spectrum]
-        self.spectral = LogSpectraStem(channels=spectral_channels, n_bands=n_bands, band_step=band_step)
+        self.spectral = LogSpectraStem(channels=spectral_channels, spectrum=spectrum)
 
     def hidden_states(self, pieces: Tensor, mask: Tensor | None = None) -> Tensor:
         """Give all kept layers of (N, 80, 640) pieces, averaged to 25 Hz: (layers, N, 160, width).
