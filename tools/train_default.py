@@ -10,8 +10,11 @@ The steps, each a command of its own that is printed before it runs:
    its newest checkpoint where it was stopped. ``--pack`` reads a file of ``tools/pack_training.py``: on a
    machine without recordings, with ``--only train``; the other steps follow where recordings are, with the
    work folder that came back.
-2. ``items``: development recordings with exact truth, wide-band, telephone and video; the same for every run.
-3. ``figures``: accuracy on each of them, and synchrony, of the trained weights.
+2. ``items``: recordings with exact truth, the same for every run: of development identities wide-band,
+   telephone and video, and made by implementations that training never draws; of test identities with
+   generators that training never heard.
+3. ``figures``: accuracy on each of them, and synchrony, of the trained weights; no video and no synchrony for
+   a network that only hears.
 4. ``card``: thresholds, figures and limits into the weights, which are then written to ``--out``.
 
 The next round starts from the last one's weights with another ``--work-dir`` and ``--seed``. ``--set`` is
@@ -27,10 +30,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from steps import Step, run, settings, train_command
 
-ITEMS = {
+from avloc.config import load_config
+
+ITEMS = {  # the name of what the card tells of them, and how they are made
     "wide": ("audio_wide", "--use dev --condition wide --n 400 --seed 7"),
     "telephone": ("audio_telephone", "--use dev --condition telephone --n 300 --seed 8"),
     "video": ("audio_visual", "--use held_out --any-licence --video --n 78 --seed 9"),
+    "held_back": ("held_back", "--use dev --condition wide --implementations held_back --n 300 --seed 17"),
+    "generators": (
+        "generators",
+        "--use test --condition wide --families insert_tts,neural_pair --n 200 --seed 18",
+    ),
 }
 STEPS = ("train", "items", "figures", "card")
 
@@ -38,29 +48,33 @@ STEPS = ("train", "items", "figures", "card")
 def plan(options: argparse.Namespace) -> Iterator[Step]:
     """List the commands of a run in order."""
     work, media = Path(options.work_dir), [word for name in options.data for word in ("--media", name)]
+    sees = load_config(options.config)["model"]["visual_encoder"] is not None
+    items = {name: made for name, made in ITEMS.items() if sees or name != "video"}
     weights = work / "train" / "weights.safetensors"
     yield Step(
         "train", (*train_command(options, work / "train"), *settings(options.iterations, options)), weights
     )
-    for name, (_, recipe) in ITEMS.items():
+    for name, (_, recipe) in items.items():
         folder = work / "items" / name
         cache = ("--cache", str(work / "cache"))
         command = ("avloc", "synth", str(folder), *recipe.split(), *media, *cache)
         yield Step("items", command, folder / "manifest.jsonl")
-    for name in ITEMS:
+    for name in items:
         out = work / f"accuracy_{name}.json"
         where = ("--items", str(work / "items" / name), "--weights", str(weights), "--out", str(out))
         yield Step("figures", ("python", "benchmarks/accuracy.py", *where, "--bootstrap", "200"), out)
     out = work / "sync.json"
     where = ("--weights", str(weights), "--cache", str(work / "cache"), "--out", str(out))
-    yield Step("figures", ("python", "benchmarks/sync.py", *media, *where), out)
-    results = [f"{path}={work / f'accuracy_{name}.json'}" for name, (path, _) in ITEMS.items()]
+    if sees:
+        yield Step("figures", ("python", "benchmarks/sync.py", *media, *where), out)
+    results = [f"{told}={work / f'accuracy_{name}.json'}" for name, (told, _) in items.items()]
     yield Step(
         "card",
         (
             *("python", "tools/write_card.py", "--weights", str(weights), *media),
             *(word for result in results for word in ("--result", result)),
-            *("--sync", str(work / "sync.json"), "--version", options.version),
+            *(("--sync", str(out)) if sees else ()),
+            *("--name", options.config, "--version", options.version),
             *(("--init", options.init) if options.init else ()),
             *(word for told in recipe_of(options) for word in ("--command", told)),
             *("--out", options.out),

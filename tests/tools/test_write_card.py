@@ -105,6 +105,23 @@ def test_further_operating_points_and_kinds_of_sound_stand_beside_the_one_that_s
     assert quoted["operating_point"]["false_alarms_by_kind"] == {"music_bed": "< 30 /h"}
 
 
+def test_a_result_that_belongs_to_no_path_is_told_and_sets_no_threshold(write_card):
+    results = {"audio_wide": result("audio_wide", 0.7), "held_back": result("audio_wide", 0.9)}
+    assert set(write_card.thresholds(results)[0].values()) == {0.7}
+    assert write_card.figures(results)["held_back"]["families"]["all"]["AP@0.5"]["value"] == 0.5
+
+
+def test_limits_are_those_of_the_network(write_card):
+    from avloc.config import load_config
+    from avloc.models.hierarchical import build_network
+
+    hears, both = (build_network(load_config(name)["model"]) for name in ("fast", "default"))
+    assert write_card.BLIND in write_card.limits(hears, {})
+    assert write_card.ONE_FACE in write_card.limits(both, {}) and write_card.BLIND not in write_card.limits(
+        both, {}
+    )
+
+
 def test_the_list_of_recordings_is_what_training_draws_from_and_what_it_began_from(
     write_card, tmp_path, monkeypatch
 ):
