@@ -4,6 +4,7 @@ python tools/leave_one_out.py --data corpus/manifest.json --data media/manifest.
     --recogniser model.bin --iterations 2400 --family neural_pair --group resynthesis \
     --out benchmarks/results/leave_one_out.json
 
+A configuration whose audio encoder has no recogniser, as ``fast``, starts from nothing.
 One round is trained with everything and one without each family or group, all alike but for that. Each
 is asked about development items of the family, made as training makes them and by the implementations that
 are held back; genuine ones are the negatives. Beside the figures stand the families that the training really
@@ -22,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from steps import Step, run, settings, train_command
+from steps import FIGURES, Step, has_recogniser, quote, run, settings, share_cache, train_command
 
 from avloc.config import load_config
 from avloc.errors import AvlocError
@@ -38,7 +39,6 @@ GROUPS = {
 }
 SOUND_ITEMS = ("--use", "dev", "--condition", "wide")
 PICTURE_ITEMS = ("--use", "held_out", "--any-licence", "--video")
-FIGURES = ("AP@0.5", "AP@0.75", "frame_AUC_inside", "frame_AUC_boundary", "AUC")
 ROUNDS = ("with", "without")
 
 
@@ -134,19 +134,6 @@ def drawn_families(weights: Path) -> dict | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def quote(path: Path) -> dict:
-    """Take of a result of accuracy.py what the table shows."""
-    result = json.loads(path.read_text())
-    return {
-        family: {
-            **{name: values[name] for name in ("n", "n_genuine", "n_identities")},
-            **{figure: values[figure] for figure in FIGURES},
-            "intervals": {name: (values["intervals"] or {}).get(name) for name in FIGURES},
-        }
-        for family, values in result["systems"]["avloc"]["figures"].items()
-    }
-
-
 def show(groups: Mapping[str, dict]) -> None:
     """Print the counts, then a line a family and round."""
     for name, group in groups.items():
@@ -177,7 +164,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work-dir", required=True)
     parser.add_argument("--out", required=True, metavar="FILE", type=Path)
     parser.add_argument("--config", default="default")
-    start = parser.add_mutually_exclusive_group(required=True)
+    start = parser.add_mutually_exclusive_group()
     start.add_argument("--init", metavar="NAME|FILE")
     start.add_argument("--recogniser", metavar="FILE")
     parser.add_argument("--with-weights", metavar="FILE", help="in place of a round with everything")
@@ -192,6 +179,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bootstrap", type=int, default=200)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args(arguments)
+    if has_recogniser(options.config) and not (options.init or options.recogniser):
+        parser.error("start from Whisper's published encoder (--recogniser) or from weights (--init)")
     options.groups = read_groups(parser, options)
     for name in ("work_dir", "recogniser", "with_weights"):
         if getattr(options, name):
@@ -218,15 +207,6 @@ def read_groups(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
             known = sorted({*mixtures["sound"], *mixtures["picture"]})
             parser.error(f"{name}: {', '.join(families)} are not together in one mixture; known are {known}")
     return groups
-
-
-def share_cache(step: Step, work: Path) -> None:
-    """Let a round use the decoded media of all rounds."""
-    own = step.done.parent / "cache"
-    if not own.exists():
-        (work / "cache").mkdir(parents=True, exist_ok=True)
-        own.parent.mkdir(parents=True, exist_ok=True)
-        own.symlink_to(work / "cache", target_is_directory=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

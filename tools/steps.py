@@ -1,6 +1,7 @@
 """Steps of the tools that train and measure: one command each, done once, in the root of the checkout."""
 
 import argparse
+import json
 import shlex
 import shutil
 import subprocess
@@ -9,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avloc.config import load_config
+
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ("AP@0.5", "AP@0.75", "frame_AUC_inside", "frame_AUC_boundary", "AUC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ def train_command(options: argparse.Namespace, folder: Path) -> tuple[str, ...]:
     start = [word for name, value in given.items() if value for word in (name, value)]
     media = [word for name in options.data if not given["--pack"] for word in ("--media", name)]
     return ("avloc", "train", options.config, *start, *media, "--work-dir", str(folder))
+
+
+def has_recogniser(config: str) -> bool:
+    """Whether the audio encoder of a configuration can start from Whisper's published one."""
+    return "n_layers" in load_config(config)["model"]["audio_encoder"]
 
 
 def settings(iterations: int | None, options: argparse.Namespace) -> tuple[str, ...]:
@@ -59,3 +68,25 @@ def run(step: Step) -> None:
         shutil.rmtree(step.done.parent)
     print(f"{step.name}: {shlex.join(command)}", flush=True)
     subprocess.run(executable(command), cwd=ROOT, check=True)
+
+
+def share_cache(step: Step, work: Path) -> None:
+    """Let a round use the decoded media of all rounds."""
+    own = step.done.parent / "cache"
+    if not own.exists():
+        (work / "cache").mkdir(parents=True, exist_ok=True)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.symlink_to(work / "cache", target_is_directory=True)
+
+
+def quote(path: Path) -> dict:
+    """Take of a result of accuracy.py what the table shows."""
+    result = json.loads(path.read_text())
+    return {
+        family: {
+            **{name: values[name] for name in ("n", "n_genuine", "n_identities")},
+            **{figure: values[figure] for figure in FIGURES},
+            "intervals": {name: (values["intervals"] or {}).get(name) for name in FIGURES},
+        }
+        for family, values in result["systems"]["avloc"]["figures"].items()
+    }

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from steps import Step, run, settings, train_command
+from steps import Step, has_recogniser, run, settings, train_command
 
 from avloc.config import load_config
 
@@ -117,7 +117,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=STEPS)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args(arguments)
-    if not (options.init or options.recogniser or options.pack):
+    if has_recogniser(options.config) and not (options.init or options.recogniser or options.pack):
         parser.error("start from weights (--init) or from Whisper's published encoder (--recogniser)")
     options.data = [str(Path(name).resolve()) for name in options.data]
     options.work_dir, options.out = (str(Path(p).resolve()) for p in (options.work_dir, options.out))

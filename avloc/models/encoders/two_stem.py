@@ -39,14 +39,15 @@ class TwoStemEncoder(nn.Module):
         Channels of the recogniser's share of the embedding: the first ones, the only ones that are compared
         with the picture.
     spectral_channels : int
-        Channels of the log spectra's share.
+        Channels of the log spectra's share; 0: the recogniser alone.
     spectrum : str
         What the log spectra are: ``"log_mel"`` or ``"log_spectrum"``.
 
     Attributes
     ----------
     inputs : tuple of str
-        ``("whisper_mel", spectrum)``: (B, P, 80, 640) and (B, 2, M, 4T), M 80 mel bands or 256 linear ones.
+        ``("whisper_mel", spectrum)``: (B, P, 80, 640) and (B, 2, M, 4T), M 80 mel bands or 256 linear ones;
+        without log spectra the first alone.
 
     Raises
     ------
@@ -69,7 +70,7 @@ class TwoStemEncoder(nn.Module):
     ) -> None:
         check_spectrum(spectrum)
         super().__init__()
-        self.inputs = ("whisper_mel", spectrum)
+        self.inputs = ("whisper_mel", spectrum) if spectral_channels else ("whisper_mel",)
         self.out_channels = recogniser_channels + spectral_channels
         self.sync_channels = recogniser_channels
         self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, final_norm=False)
@@ -82,7 +83,9 @@ class TwoStemEncoder(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, recogniser_channels), nn.GELU(), nn.Dropout(0.1)
         )
         self.recogniser_block = ConvBlock(recogniser_channels, kernel=5)
-        self.spectral = LogSpectraStem(channels=spectral_channels, spectrum=spectrum)
+        self.spectral = (
+            LogSpectraStem(channels=spectral_channels, spectrum=spectrum) if spectral_channels else None
+        )
 
     def hidden_states(self, pieces: Tensor, mask: Tensor | None = None) -> Tensor:
         """Give all kept layers of (N, 80, 640) pieces, averaged to 25 Hz: (layers, N, 160, width).
@@ -99,11 +102,12 @@ class TwoStemEncoder(nn.Module):
         standard = (hidden - self.state_mean[:, None, None]) * self.state_scale[:, None, None]
         return torch.einsum("lntc,l->ntc", standard, self.layer_mix.softmax(0))
 
-    def forward(self, inputs: tuple[Tensor | EncodedPieces, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: tuple[Tensor | EncodedPieces, ...], mask: Tensor) -> tuple[Tensor, Tensor]:
         """Give the embedding (B, C, T) of a window and its mask (B, T); T = 160 + 120 (P - 1)."""
-        pieces, spectra = inputs
-        _, heard = self.listen(pieces, mask)
-        return torch.cat((heard, self.spectral(spectra, mask)), dim=1), mask
+        _, heard = self.listen(inputs[0], mask)
+        if self.spectral is None:
+            return heard, mask
+        return torch.cat((heard, self.spectral(inputs[1], mask)), dim=1), mask
 
     def listen(self, pieces: Tensor | EncodedPieces, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Give the recogniser's mixed layers (B, T, width) and its share of the embedding (B, C, T)."""

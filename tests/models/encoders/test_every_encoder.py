@@ -9,6 +9,7 @@ TWO_STEMS = dict(width=64, n_layers=2, n_heads=2, recogniser_channels=24, spectr
 SMALL = {
     "TwoStemEncoder": TWO_STEMS,
     "TwoStemEncoder with linear bands": dict(**TWO_STEMS, spectrum="log_spectrum"),
+    "TwoStemEncoder without log spectra": TWO_STEMS | {"spectral_channels": 0},
     "SpectralEncoder": dict(channels=16, widths=(4, 8, 8), n_blocks=1),
     "SpectralEncoder with linear bands": dict(channels=16, spectrum="log_spectrum", widths=(4, 8, 8)),
     "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
