@@ -16,6 +16,7 @@ are too few to check the false alarms of a threshold, takes the threshold of the
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,18 @@ def limits(network: nn.Module, results: dict[str, dict]) -> tuple[str, ...]:
     return (*LIMITS, picture, *measured_limits(results))
 
 
+def never_drawn(weights: Path, settings: Mapping) -> tuple[str, ...]:
+    """Say which families of the configuration the last round never drew, as for lack of material."""
+    counted = weights.parent / "families.json"
+    if not counted.is_file():
+        return ()
+    drawn = json.loads(counted.read_text())["families"]
+    mixtures = [settings["sound"], *([settings["picture"]] if settings["picture_share"] > 0 else [])]
+    asked = {family for mixture in mixtures for family, share in mixture.items() if share > 0}
+    lacking = sorted(asked - {family for family, count in drawn.items() if count})
+    return (f"Not trained on in the last round: {', '.join(lacking)}.",) if lacking else ()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -236,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
         starting_weights=(WHISPER,) if hasattr(network.audio_encoder, "recogniser") else (),
         domain=measure_domain(network, options.media).to_card(),
         figures=quoted,
-        limits=(*limits(network, results), *unlisted),
+        limits=(*limits(network, results), *never_drawn(Path(options.weights), config["train"]), *unlisted),
         commands=tuple(options.command),
         recordings=recordings,
     )

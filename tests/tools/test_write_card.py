@@ -111,6 +111,16 @@ def test_a_result_that_belongs_to_no_path_is_told_and_sets_no_threshold(write_ca
     assert write_card.figures(results)["held_back"]["families"]["all"]["AP@0.5"]["value"] == 0.5
 
 
+def test_a_family_without_material_is_told(write_card, tmp_path):
+    settings = {"sound": {"a": 1.0, "b": 1.0, "c": 0.0}, "picture": {"d": 1.0}, "picture_share": 0.0}
+    weights = tmp_path / "weights.safetensors"
+    assert write_card.never_drawn(weights, settings) == ()
+    (tmp_path / "families.json").write_text(json.dumps({"iterations": 9, "families": {"a": 3, "genuine": 2}}))
+    assert write_card.never_drawn(weights, settings) == ("Not trained on in the last round: b.",)
+    settings["picture_share"] = 0.3
+    assert write_card.never_drawn(weights, settings) == ("Not trained on in the last round: b, d.",)
+
+
 def test_limits_are_those_of_the_network(write_card):
     from avloc.config import load_config
     from avloc.models.hierarchical import build_network
