@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,6 @@ from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
 from avloc.models.weights.whisper_openai import read_whisper_openai
-from avloc.report.files import make_writable
 from avloc.training.batches import BatchSource, load_batches
 from avloc.training.checkpoints import latest_checkpoint, progress_of
 from avloc.training.development import DevelopmentSet
@@ -155,8 +155,9 @@ def _writable(work_dir: str) -> Path:
     try:
         if not work_dir:
             raise FileNotFoundError(errno.ENOENT, "the name is empty")
-        make_writable(folder)
-        return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
         why = error.strerror or error
         raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
