@@ -184,31 +184,31 @@ class _Measured:
             "arithmetic": rules.arithmetic,
             "order": rules.order,
         }
-        return cls(
-            rules=rules,
-            precision=match(
-                proposals,
-                references,
-                iou_thresholds=rules.iou_thresholds,
-                assignment=rules.assignment,
-                **common,
-            ),
-            recall=match(
-                proposals,
-                references,
-                iou_thresholds=rules.recall_iou_thresholds,
-                assignment=rules.recall_assignment,
-                **common,
-            ),
-            scores=_recording_scores(proposals, recording_scores),
-            is_forged=references.counts > 0,
+        precision = match(
+            proposals,
+            references,
+            iou_thresholds=rules.iou_thresholds,
+            assignment=rules.assignment,
+            **common,
         )
+        recall = match(
+            proposals,
+            references,
+            iou_thresholds=rules.recall_iou_thresholds,
+            assignment=rules.recall_assignment,
+            sorted_like=precision,
+            **common,
+        )
+        scores = _recording_scores(proposals, recording_scores)
+        return cls(rules, precision, recall, scores, is_forged=references.counts > 0)
 
     def figures(self, weights: np.ndarray | None = None) -> dict[str, float]:
         """Figures with every recording counted ``weights`` times; NaN where undefined."""
         rules = self.rules
         precisions = average_precision(self.precision, curve_start=rules.curve_start, weights=weights)
-        recalls = [average_recall(self.recall, n, weights=weights) for n in rules.n_proposals]
+        recalls = [
+            average_recall(self.recall, n, budget=rules.budget, weights=weights) for n in rules.n_proposals
+        ]
         found = {f"AP@{t:g}": float(v) for t, v in zip(rules.iou_thresholds, precisions, strict=True)}
         found |= {f"AR@{n}": value for n, value in zip(rules.n_proposals, recalls, strict=True)}
         found["mAP"], found["mAR"] = float(np.mean(precisions)), float(np.mean(recalls))
