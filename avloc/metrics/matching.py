@@ -37,7 +37,7 @@ ARITHMETIC = ("float64", "float32")
 ORDERS = ("sorted", "as_given")
 
 
-def _jit(function: Callable) -> Callable:
+def jit(function: Callable) -> Callable:
     """Compile with an on-disk cache, or without one where neither the package nor the home can be written."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
@@ -45,7 +45,7 @@ def _jit(function: Callable) -> Callable:
         return numba.njit(nogil=True)(function)
 
 
-@_jit
+@jit
 def _iou(start: float, end: float, other_start: float, other_end: float, by_lengths: bool) -> float:
     overlap = min(end, other_end) - max(start, other_start)
     if overlap <= 0:
@@ -55,7 +55,7 @@ def _iou(start: float, end: float, other_start: float, other_end: float, by_leng
     return overlap / (max(end, other_end) - min(start, other_start))
 
 
-@_jit
+@jit
 def _by_score(
     spans: np.ndarray,  # (N, 2) s, proposals by recording
     splits: np.ndarray,  # (R + 1,)
@@ -88,7 +88,7 @@ def _by_score(
                     found_at[t, best] = rank
 
 
-@_jit
+@jit
 def _by_reference(
     spans: np.ndarray,  # as in _by_score, and so on
     splits: np.ndarray,
@@ -118,7 +118,7 @@ def _by_reference(
                     break
 
 
-@_jit
+@jit
 def _any(
     spans: np.ndarray,  # as in _by_score, and so on
     splits: np.ndarray,

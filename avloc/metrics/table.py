@@ -195,7 +195,7 @@ def _build(
     splits, n_skipped = [0], 0
     for recording, entries in rows.items():
         for k, entry in enumerate(entries):
-            problem = _problem(entry, width)
+            problem = row_problem(entry, width)
             if problem is None:
                 flat.append(tuple(float(value) for value in entry))
             elif skip_invalid:
@@ -209,7 +209,7 @@ def _build(
     return SegmentTable(starts, ends, scores, np.array(splits, dtype=np.int64), tuple(rows), n_skipped)
 
 
-def _problem(entry: Sequence[float], width: int) -> str | None:
+def row_problem(entry: Sequence[float], width: int) -> str | None:
     """Say what is wrong with a row, or None."""
     names = "[score, start_s, end_s]" if width == 3 else "[start_s, end_s]"
     try:
