@@ -47,9 +47,7 @@ def average_precision(
     if curve_start not in CURVE_STARTS:
         raise ValueError(f"curve_start must be one of {CURVE_STARTS}, got {curve_start!r}")
     n_references = (
-        len(matches.reference_recordings)
-        if weights is None
-        else weights[matches.reference_recordings].sum()
+        len(matches.reference_recordings) if weights is None else weights[matches.reference_recordings].sum()
     )
     if n_references == 0:
         return np.full(len(matches.hits), np.nan)

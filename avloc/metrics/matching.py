@@ -270,9 +270,7 @@ def rank_rows(proposals: SegmentTable) -> np.ndarray:
     return sorted_ranks
 
 
-def _by_descending_score(
-    proposals: SegmentTable, ranks: np.ndarray, dtype: type, order: str
-) -> np.ndarray:
+def _by_descending_score(proposals: SegmentTable, ranks: np.ndarray, dtype: type, order: str) -> np.ndarray:
     """Rows by descending score; ties as ``match`` says."""
     falling = -proposals.scores.astype(dtype)
     if order == "as_given":

@@ -29,7 +29,11 @@ WHITE = " \t\r\n"
 
 
 def parse_rows(
-    stream: BinaryIO, *, source: str = "predictions", skip_invalid: bool = False, block_bytes: int = BLOCK_BYTES
+    stream: BinaryIO,
+    *,
+    source: str = "predictions",
+    skip_invalid: bool = False,
+    block_bytes: int = BLOCK_BYTES,
 ) -> SegmentTable:
     """Read the JSON object ``{file: [[score, start_s, end_s], ...]}``.
 
@@ -94,7 +98,9 @@ class _Reader:
     def table(self) -> SegmentTable:
         """Lay out what was read, and let go of it."""
         if twice := repeated(self.ids):
-            raise AnnotationError(f"{self.source}: every recording must stand once, got {twice} more than once")
+            raise AnnotationError(
+                f"{self.source}: every recording must stand once, got {twice} more than once"
+            )
         splits = np.concatenate([[0], np.cumsum(np.concatenate([[], *self.counts]))]).astype(np.int64)
         columns = []
         for column in range(3):  # one after another: all at once would need the memory twice
@@ -131,7 +137,16 @@ class _Reader:
         keys = np.empty((len(data) // SHORTEST_ENTRY + 1, 2), dtype=np.int64)
         counts = np.empty(len(keys), dtype=np.int64)
         stopped, at, self.where, n_rows, n_entries, n_slow = json_rows.read_entries(
-            data, 0, self.where, values, slow, keys, counts, json_rows.POWERS, json_rows.NAN, json_rows.INFINITY
+            data,
+            0,
+            self.where,
+            values,
+            slow,
+            keys,
+            counts,
+            json_rows.POWERS,
+            json_rows.NAN,
+            json_rows.INFINITY,
         )
         values, counts = values[:n_rows], counts[:n_entries].copy()
         _convert(self.data, slow[:n_slow], values)
@@ -180,7 +195,9 @@ class _Reader:
             except RecursionError as error:
                 raise self._error("it is nested too deeply") from error
             except json.JSONDecodeError as error:
-                may_go_on = error.msg.startswith("Unterminated string") or error.pos >= len(text) - LONGEST_TOKEN
+                may_go_on = (
+                    error.msg.startswith("Unterminated string") or error.pos >= len(text) - LONGEST_TOKEN
+                )
                 if not may_go_on or (self.is_whole and n_bytes >= len(self.data)):
                     raise self._error(error.msg, len(text[: error.pos].encode())) from error
             else:

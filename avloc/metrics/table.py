@@ -7,6 +7,7 @@ beyond the end of the recording, duplicates and overlapping rows are legal, beca
 score them; a row that ends before it starts, or that holds NaN or infinity, is not.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,10 @@ class SegmentTable:
     @classmethod
     def from_references(cls, references: Iterable[Reference]) -> "SegmentTable":
         """Table of reference segments in file order; no segment means a genuine recording."""
-        pairs = [(r.recording_id, [(s.start, s.end) for s in r.segments]) for r in references]
+        pairs = [
+            (r.recording_id, [(s.start, s.end) for s in r.segments] if r.rows is None else r.rows)
+            for r in references
+        ]
         _refuse_duplicates([recording for recording, _ in pairs], "references")
         return cls.from_spans(dict(pairs))
 
@@ -216,7 +220,7 @@ def row_problem(entry: Sequence[float], width: int) -> str | None:
         values = [float(value) for value in entry]
     except (TypeError, ValueError):
         return f"expected {names} as numbers"
-    if len(values) != width or not np.all(np.isfinite(values)):
+    if len(values) != width or not all(map(math.isfinite, values)):
         return f"expected {names}, all finite"
     if values[-1] < values[-2]:
         return "expected end >= start"
