@@ -13,6 +13,7 @@ from avloc.structures import Recording, Reference, Segment, Timeline
 
 Rows = tuple[tuple[float, float], ...]
 WHITE = " \t\r\n"
+SUBSET = "subset"
 SPLITS = ("train", "dev", "val", "test", "testA", "testB")
 
 
@@ -55,7 +56,7 @@ class AnnotatedDataset:
                 raise AnnotationError(f"{str(path)!r}: {reference.recording_id!r} stands twice")
             ids.add(reference.recording_id)
         splits = {str(r.attributes.get("split")) for r in everything}
-        self._references = [r for r in everything if split is None or r.attributes.get("split") == split]
+        self._references = [r for r in everything if in_split(r, split)]
         if not self._references:
             raise AnnotationError(
                 f"{str(path)!r}: no recording with split={split!r}; there are {sorted(splits)}"
@@ -78,6 +79,17 @@ class AnnotatedDataset:
     def recordings(self) -> list[Recording]:
         """Open the headers of every recording, in file order."""
         return [self[index][0] for index in range(len(self))]
+
+
+def in_split(reference: Reference, split: str | None) -> bool:
+    """Whether a recording is of a split; all are of None.
+
+    ``"subset"`` is LAV-DF's test split without recordings whose only change is audio.
+    """
+    own = reference.attributes.get("split")
+    if split == SUBSET:
+        return own == "test" and reference.attributes.get("modality") != "audio"
+    return split is None or own == split
 
 
 def find_annotation(root: str | Path, names: Iterable[str]) -> Path:

@@ -25,7 +25,6 @@ from avloc.structures import Reference
 
 FILES = ("metadata.min.json", "metadata.json")
 KEPT = ("original", "video_frames", "audio_frames", "n_fakes")
-SUBSET = "subset"
 
 
 @DATASETS.register_module()
@@ -48,10 +47,7 @@ class LavDfDataset(AnnotatedDataset):
 
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
         path = find_annotation(root, FILES)
-        references = lavdf_references(path)
-        if split == SUBSET:
-            references = (r for r in references if r.attributes.get("modality") != "audio")
-        super().__init__(path, path.parent, references, split="test" if split == SUBSET else split)
+        super().__init__(path, path.parent, lavdf_references(path), split=split)
 
 
 def lavdf_references(path: Path) -> Iterator[Reference]:

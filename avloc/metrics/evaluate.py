@@ -17,7 +17,7 @@ from typing import runtime_checkable
 import numpy as np
 
 from avloc.errors import AnnotationError
-from avloc.metrics.bootstrap import bootstrap_intervals
+from avloc.metrics.bootstrap import bootstrap_intervals, sources_of
 from avloc.metrics.figures import Measured
 from avloc.metrics.protocols import Protocol, get_protocol
 from avloc.metrics.table import SegmentTable
@@ -87,7 +87,7 @@ def evaluate(
     rules = _rules(protocol, iou_thresholds, n_proposals)
     if not isinstance(references, SegmentTable):
         references = references.references() if isinstance(references, Truth) else list(references)
-        sources = _sources(references) if sources is None else sources
+        sources = sources_of_references(references) if sources is None else sources
         references = SegmentTable.from_references(references)
     if not isinstance(predictions, SegmentTable):
         predictions = SegmentTable.from_predictions(predictions)
@@ -97,7 +97,7 @@ def evaluate(
     warnings += _warn_of_misses(entries, proposals, references)
     if rules.order == "as_given" and (unsorted := proposals.unsorted()):
         warnings.append(
-            f"{len(unsorted)} recordings have unsorted proposals, taken as given: {_some(unsorted)}; "
+            f"{len(unsorted)} recordings have unsorted proposals, taken as given: {some(unsorted)}; "
             "the protocol takes them in the order of the file, so a row that stands late counts late"
         )
     measured = Measured.of(proposals, references, rules, recording_scores)
@@ -131,7 +131,8 @@ def _rules(name: str, iou_thresholds: Sequence[float] | None, n_proposals: Seque
     return replace(rules, **changed)
 
 
-def _sources(references: Sequence[Reference]) -> dict[str, str]:
+def sources_of_references(references: Sequence[Reference]) -> dict[str, str]:
+    """Source recording of each, from ``attributes["source"]``; itself where there is none."""
     return {r.recording_id: str(r.attributes.get("source", r.recording_id)) for r in references}
 
 
@@ -140,7 +141,7 @@ def _intervals(
 ) -> dict | None:
     if not n_replicates:
         return None
-    drawn = [recording if sources is None else sources.get(recording, recording) for recording in ids]
+    drawn = sources_of(ids, sources)
     return bootstrap_intervals(measured.figures, drawn, n_replicates=n_replicates, seed=seed)
 
 
@@ -151,12 +152,12 @@ def _check_ids(predictions: SegmentTable, references: SegmentTable, skip_invalid
         warnings.append(f"{predictions.n_skipped + references.n_skipped} invalid rows were dropped")
     if unknown and not skip_invalid:
         raise AnnotationError(
-            f"predictions: {len(unknown)} recordings are not in the references: {_some(unknown)}; "
+            f"predictions: {len(unknown)} recordings are not in the references: {some(unknown)}; "
             "drop them or give the references that hold them"
         )
     if unknown:
         warnings.append(
-            f"{len(unknown)} recordings that the references do not know were dropped: {_some(unknown)}"
+            f"{len(unknown)} recordings that the references do not know were dropped: {some(unknown)}"
         )
     return warnings
 
@@ -171,10 +172,11 @@ def _warn_of_misses(entries: set[str], proposals: SegmentTable, references: Segm
             n_missed = int(references.counts[which].sum())
             warnings.append(
                 f"{len(names)} of {len(references.ids)} reference recordings {what}; "
-                f"their {n_missed} references count as missed: {_some(names)}"
+                f"their {n_missed} references count as missed: {some(names)}"
             )
     return warnings
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Name the first three, quoted."""
     return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")

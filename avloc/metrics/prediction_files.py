@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from avloc.errors import AnnotationError
@@ -22,7 +23,20 @@ FIRST_VALUE = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*([^
 LIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[")
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionFile:
+    """Rows of a file, and the score of each recording where the file tells it apart from its rows."""
+
+    rows: SegmentTable
+    scores: dict[str, float]
+
+
 def read_predictions(path: str | Path, *, skip_invalid: bool = False) -> SegmentTable:
+    """Read the rows of a file of predictions; see ``read_prediction_file``."""
+    return read_prediction_file(path, skip_invalid=skip_invalid).rows
+
+
+def read_prediction_file(path: str | Path, *, skip_invalid: bool = False) -> PredictionFile:
     """Read a file of predictions.
 
     Parameters
@@ -34,8 +48,9 @@ def read_predictions(path: str | Path, *, skip_invalid: bool = False) -> Segment
 
     Returns
     -------
-    SegmentTable
-        In the order of the file. A recording that could not be analysed has an entry without rows.
+    PredictionFile
+        In the order of the file. A recording that could not be analysed has an entry without rows. Only result
+        documents tell scores.
 
     Raises
     ------
@@ -48,16 +63,27 @@ def read_predictions(path: str | Path, *, skip_invalid: bool = False) -> Segment
             beginning = stream.read(PEEK_BYTES)
             stream.seek(0)
             if not (FIRST_VALUE.match(beginning) or LIST.match(beginning)):
-                return parse_rows(stream, source=source, skip_invalid=skip_invalid)
-            rows = _rows_of_documents(list(_documents(stream.read(), source)), source)
+                return PredictionFile(parse_rows(stream, source=source, skip_invalid=skip_invalid), {})
+            documents = list(_documents(stream.read(), source))
+            rows = _rows_of_documents(documents, source)
             if rows is None:  # its first entry is no list: let the parser say so
                 stream.seek(0)
-                return parse_rows(stream, source=source, skip_invalid=skip_invalid)
+                return PredictionFile(parse_rows(stream, source=source, skip_invalid=skip_invalid), {})
     except OSError as error:
         raise AnnotationError(
             f"{source}: expected a file of predictions: {error.strerror or error}"
         ) from error
-    return SegmentTable.from_rows(rows, source=source, skip_invalid=skip_invalid)
+    table = SegmentTable.from_rows(rows, source=source, skip_invalid=skip_invalid)
+    return PredictionFile(table, _scores_of_documents(documents))
+
+
+def _scores_of_documents(documents: list) -> dict[str, float]:
+    """Score of each result document that has one."""
+    return {
+        document["input"]["id"]: float(document["score"])
+        for document in documents
+        if "input" in document and isinstance(document.get("score"), int | float)
+    }
 
 
 def _documents(content: bytes, source: str) -> Iterator[object]:

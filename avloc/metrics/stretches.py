@@ -60,7 +60,9 @@ def stretch_error_rates(
 
 def _levels(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct scores, or quantiles of them, rising, and the level (1 first) of each row."""
-    sample = scores if len(scores) <= 64 * MAX_LEVELS else scores[:: math.ceil(len(scores) / (64 * MAX_LEVELS))]
+    sample = (
+        scores if len(scores) <= 64 * MAX_LEVELS else scores[:: math.ceil(len(scores) / (64 * MAX_LEVELS))]
+    )
     levels = np.unique(sample)
     if len(levels) > MAX_LEVELS or len(sample) < len(scores):
         places = np.linspace(0, len(levels) - 1, min(MAX_LEVELS, len(levels))).astype(np.int64)

@@ -124,6 +124,19 @@ class SegmentTable:
         _refuse_duplicates([recording for recording, _ in pairs], "predictions")
         return cls.from_rows(dict(pairs))
 
+    @classmethod
+    def joined(cls, tables: Sequence["SegmentTable"], *, source: str = "predictions") -> "SegmentTable":
+        """Table of the recordings of several tables, one after another; AnnotationError if one stands twice."""
+        ids = [recording for table in tables for recording in table.ids]
+        _refuse_duplicates(ids, source)
+        columns = [
+            np.concatenate([getattr(table, name) for table in tables])
+            for name in ("starts", "ends", "scores")
+        ]
+        splits = np.concatenate([[0], np.cumsum(np.concatenate([table.counts for table in tables]))])
+        n_skipped = sum(table.n_skipped for table in tables)
+        return cls(*columns, splits.astype(np.int64), tuple(ids), n_skipped)
+
     @property
     def counts(self) -> np.ndarray:
         """Rows per recording, shape (R,), int64."""
