@@ -51,8 +51,8 @@ def evaluate(
 ) -> None:
     """Score PREDICTIONS, a file, under a published protocol.
 
-    PREDICTIONS holds {file: [[score, start, end], ...]} in seconds, ActivityNet's results, or result documents of
-    avloc, localized with --min-score 0.
+    PREDICTIONS holds {file: [[score, start, end], ...]} in seconds, ActivityNet's results, or result
+    documents of avloc, localized with --min-score 0.
     """
     from avloc.studies.scoring import Settings, score_files
 
@@ -76,7 +76,8 @@ def as_text(answer: dict) -> str:
     """Table for a reader: protocol, split, number of recordings and coverage, then the figures."""
     coverage = "-" if answer["coverage"] is None else f"{answer['coverage']:.4f}"
     lines = [
-        f"protocol {answer['protocol']}, split {answer['split'] or 'all'}, n {answer['n']}, coverage {coverage}",
+        f"protocol {answer['protocol']}, split {answer['split'] or 'all'}, n {answer['n']}, "
+        f"coverage {coverage}",
         *_figures(answer["metrics"], answer["intervals"]),
     ]
     if "details" in answer:
@@ -121,8 +122,8 @@ def _comparison(found: dict) -> list[str]:
     p = "-" if test["p"] is None else f"{test['p']:.3g}"
     lines.append(
         f"recall of each forged recording at shared false-alarm rates from {low:g} to {high:g}: "
-        f"{_number(test['mean']).strip()} against {_number(test['mean_other']).strip()}, better in {test['better']}, "
-        f"worse in {test['worse']}, equal in {test['equal']} (signed-rank test: p = {p})"
+        f"{_number(test['mean']).strip()} against {_number(test['mean_other']).strip()}, "
+        f"better in {test['better']}, worse in {test['worse']}, equal in {test['equal']} (signed-rank test: p = {p})"
     )
     return lines
 

@@ -24,7 +24,7 @@ def submit(
     quiet: bool,
     verbose: int,
 ) -> None:
-    """Write prediction.json, prediction.txt and prediction.zip from PREDICTIONS, a file or a folder of files."""
+    """Write prediction.json, prediction.txt and prediction.zip from PREDICTIONS, a file or a folder."""
     from avloc.metrics.prediction_files import read_scores
     from avloc.studies.submission import submit as write_submission
 

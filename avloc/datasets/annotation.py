@@ -1,4 +1,4 @@
-"""What the readers of published annotations share: lists of entries, spans in seconds, and the data set itself.
+"""What the readers of published annotations share: entries, spans in seconds, and the data set itself.
 
 Nothing is written into the folder of a data set, and no medium is opened before it is asked for.
 """
@@ -225,7 +225,8 @@ def make_reference(
     ----------
     recording_id : str
     rows : tuple of (float, float) [s]
-        What is scored. Those that are no segments (of zero length, or before zero) stay in ``Reference.rows``.
+        What is scored. Those that are no segments (of zero length, or before zero) stay in
+        ``Reference.rows``.
     audio, visual : tuple of (float, float) [s], or None
         What was forged in each stream; None: not known.
     duration : float or None [s]

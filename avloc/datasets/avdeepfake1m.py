@@ -2,9 +2,9 @@
 
 Entries hold file, original, split, modify_type (real, visual_modified, audio_modified, both_modified),
 audio_model, video_model (++ only), fake_segments, audio_fake_segments and visual_fake_segments in seconds,
-video_frames, audio_frames. There is no duration; video_frames / 25 is taken, because audio_frames are wrong for
-fake audio. Some entries list a segment under the stream that was not modified: it is cleared by modify_type.
-Scores are taken on fake_segments. The test lists (``test_files.txt`` and its kin) have no truth.
+video_frames, audio_frames. There is no duration; video_frames / 25 is taken, because audio_frames are wrong
+for fake audio. Some entries list a segment under the stream that was not modified: it is cleared by
+modify_type. Scores are taken on fake_segments. The test lists (``test_files.txt`` and its kin) have no truth.
 """
 
 import json
@@ -107,7 +107,8 @@ def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Refe
         )
     if "fake_segments" not in entry and modify_type != "real":
         raise AnnotationError(
-            f"{where}: expected 'fake_segments', got the keys {sorted(entry)}; a list without truth cannot be scored"
+            f"{where}: expected 'fake_segments', got the keys {sorted(entry)}; "
+            "a list without truth cannot be scored"
         )
     rows = spans_of(entry, "fake_segments", where)
     modality = MODALITIES.get(modify_type)

@@ -1,9 +1,9 @@
 """FakeAVCeleb v1.2: labels of whole recordings.
 
 ``meta_data.csv`` has the columns source, target1, target2, method, category, type, race, gender, path, and an
-unnamed one that holds the folder. Category A is genuine in both streams, B forged in the sound, C in the picture,
-D in both; type says the same in words and wins where they differ. What is forged is the whole recording, whose
-length only its header tells.
+unnamed one that holds the folder. Category A is genuine in both streams, B forged in the sound, C in the
+picture, D in both; type says the same in words and wins where they differ. What is forged is the whole
+recording, whose length only its header tells.
 """
 
 import csv
@@ -32,8 +32,8 @@ class FakeAvCelebDataset(AnnotatedDataset):
     Parameters
     ----------
     root : str or Path
-        The folder with ``meta_data.csv``, or that file. The forged recordings lie beside it: their headers are
-        read for their length.
+        The folder with ``meta_data.csv``, or that file. The forged recordings lie beside it: their headers
+        are read for their length.
     split : None
         The set has no splits.
 

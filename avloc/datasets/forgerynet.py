@@ -1,8 +1,9 @@
 """ForgeryNet, temporal localization: ``video_list.txt``.
 
-One line a recording: path, n, n triples (start frame, LENGTH in frames, 0 genuine or 1 forged), then classes, of
-which the first is 0 for genuine and the last the method. Recordings of the methods 2 and 8 have no triples:
-all of them is forged. Frames that no triple covers are unlabelled; ``attributes["labelled"]`` holds what is.
+One line a recording: path, n, n triples (start frame, LENGTH in frames, 0 genuine or 1 forged), then classes,
+of which the first is 0 for genuine and the last the method. Recordings of the methods 2 and 8 have no
+triples: all of them is forged. Frames that no triple covers are unlabelled; ``attributes["labelled"]`` holds
+what is.
 """
 
 from collections.abc import Iterator

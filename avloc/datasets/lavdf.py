@@ -1,8 +1,8 @@
 """LAV-DF, and the sets that follow its schema: Psynd and TVIL.
 
 ``metadata.json`` (or ``metadata.min.json``) is a list of objects: file, n_fakes, fake_periods [[s, e]] in
-seconds, duration, original, modify_video, modify_audio, split, and more. The media folder holds more files than
-the list; only the list counts.
+seconds, duration, original, modify_video, modify_audio, split, and more. The media folder holds more files
+than the list; only the list counts.
 """
 
 from collections.abc import Iterator
@@ -36,8 +36,8 @@ class LavDfDataset(AnnotatedDataset):
     root : str or Path
         The folder with the metadata, or the metadata file itself; files are relative to that folder.
     split : str or None
-        ``"train"``, ``"dev"`` or ``"test"``; ``"subset"`` is the test split without entries whose only change is
-        audio, the "Subset" of the paper; None: all.
+        ``"train"``, ``"dev"`` or ``"test"``; ``"subset"`` is the test split without entries whose only
+        change is audio, the "Subset" of the paper; None: all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""HAD and ADD track 2: one line a recording, ``id s-e-T/s-e-F/... k``, seconds, T genuine, F fake, k its class."""
+"""HAD and ADD track 2: lines ``id s-e-T/s-e-F/... k`` in seconds, T genuine, F fake, k the class."""
 
 import math
 import re

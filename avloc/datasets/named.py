@@ -128,8 +128,8 @@ def _name_of_lines(path: Path) -> str:
 
 def _unknown(path: Path, found: str) -> AnnotationError:
     return AnnotationError(
-        f"{str(path)!r}: expected the annotation of a data set, got {found}; known are a list of objects with "
-        "fake_periods (LAV-DF) or fake_segments (AV-Deepfake1M), meta_data.csv (FakeAVCeleb), video_list.txt "
-        "(ForgeryNet), *_seglab_*.npy (PartialSpoof), lines of s-e-T/s-e-F (HAD, ADD), an object with 'database' "
-        "(ActivityNet), and manifest.jsonl"
+        f"{str(path)!r}: expected the annotation of a data set, got {found}; known are a list of objects "
+        "with fake_periods (LAV-DF) or fake_segments (AV-Deepfake1M), meta_data.csv (FakeAVCeleb), "
+        "video_list.txt (ForgeryNet), *_seglab_*.npy (PartialSpoof), lines of s-e-T/s-e-F (HAD, ADD), an "
+        "object with 'database' (ActivityNet), and manifest.jsonl"
     )

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Differences are first minus second. Their intervals come from one bootstrap of source recordings for both systems
-(``bootstrap``), so what makes a recording hard for both cancels. A difference whose interval holds 0 is not told
-from none. The figures of recordings are those of ``per_recording``.
+Differences are first minus second. Their intervals come from one bootstrap of source recordings for both
+systems (``bootstrap``), so what makes a recording hard for both cancels. A difference whose interval holds 0
+is not told from none. The figures of recordings are those of ``per_recording``.
 """
 
 from collections.abc import Mapping
@@ -46,8 +46,8 @@ def compare(
     Returns
     -------
     dict
-        ``differences`` and their ``intervals`` (95 %) by figure, None where undefined; ``recall_per_recording``:
-        the signed-rank test of recall at a shared false-alarm rate.
+        ``differences`` and their ``intervals`` (95 %) by figure, None where undefined;
+        ``recall_per_recording``: the signed-rank test of recall at a shared false-alarm rate.
     """
     one = Measured.of(first, references, rules, None)
     other = Measured.of(second, references, rules, None)

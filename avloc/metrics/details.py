@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-None of them depends on the protocol. Proposals count by descending score. At a threshold, a proposal counts from
-that score on; precision and recall are those of segments, one to one by score at IoU > 0.5.
+None of them depends on the protocol. Proposals count by descending score. At a threshold, a proposal counts
+from that score on; precision and recall are those of segments, one to one by score at IoU > 0.5.
 """
 
 import math
@@ -84,7 +84,7 @@ def _at_threshold(proposals: SegmentTable, references: SegmentTable, threshold: 
 def _alarms(
     proposals: SegmentTable, references: SegmentTable, durations_s: Mapping[str, float], threshold: float
 ) -> dict | None:
-    """Detections in genuine recordings an hour; None where the duration of one of them is not known."""
+    """Count detections in genuine recordings; None where the duration of one of them is not known."""
     genuine = np.flatnonzero(references.counts == 0)
     durations = [durations_s.get(references.ids[i]) or 0.0 for i in genuine]
     if not len(genuine) or min(durations) <= 0:

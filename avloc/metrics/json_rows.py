@@ -6,9 +6,9 @@ against the length of the data before it is used: compiled code does not check.
 
 Conventions
 -----------
-A number of at most 19 digits, a mantissa up to 2^53 and a power of ten up to 22 is converted here: both factors
-are exact, so one division or product rounds once, to the double nearest to the text (Clinger, "How to read
-floating point numbers accurately", 1990, section 4). All others are noted for the caller.
+A number of at most 19 digits, a mantissa up to 2^53 and a power of ten up to 22 is converted here: both
+factors are exact, so one division or product rounds once, to the double nearest to the text (Clinger, "How to
+read floating point numbers accurately", 1990, section 4). All others are noted for the caller.
 """
 
 import numpy as np

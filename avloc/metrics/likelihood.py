@@ -2,11 +2,11 @@
 
 Conventions
 -----------
-Cllr is ½ (mean of log2(1 + 1/LR) over forged + mean of log2(1 + LR) over genuine recordings): 0 is perfect, 1 is
-what a score that says nothing costs (Brümmer and du Preez, "Application-independent evaluation of speaker
-detection", 2006). A score s in [0, 1] is taken as the probability at even odds, so its ratio is s / (1 - s); scores
-are held between 1e-6 and 1 - 1e-6. Minimum Cllr is that of the best monotone map of the scores, found by pooling
-adjacent violators; it does not depend on the scale of the scores.
+Cllr is ½ (mean of log2(1 + 1/LR) over forged + mean of log2(1 + LR) over genuine recordings): 0 is perfect, 1
+is what a score that says nothing costs (Brümmer and du Preez, "Application-independent evaluation of speaker
+detection", 2006). A score s in [0, 1] is taken as the probability at even odds, so its ratio is s / (1 - s);
+scores are held between 1e-6 and 1 - 1e-6. Minimum Cllr is that of the best monotone map of the scores, found
+by pooling adjacent violators; it does not depend on the scale of the scores.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """Parser of prediction files: the bytes of ``{file: [[score, start, end], ...]}`` into a ``SegmentTable``.
 
 A file of the AV-Deepfake1M test set has 34 million rows; as Python objects they would take 9 GB. The bytes go
-through a compiled automaton (``json_rows``) in blocks. Only what is outside its grammar goes through ``json``:
-entries that are no list of three numbers, which are refused or dropped, and digits that take more than one
-rounding. Every number is the double nearest to its decimal text, as ``float`` gives it.
+through a compiled automaton (``json_rows``) in blocks. Only what is outside its grammar goes through
+``json``: entries that are no list of three numbers, which are refused or dropped, and digits that take more
+than one rounding. Every number is the double nearest to its decimal text, as ``float`` gives it.
 """
 
 import codecs
@@ -44,14 +44,16 @@ def parse_rows(
     source : str
         What messages call it.
     skip_invalid : bool
-        Drop rows that are not three finite numbers with end >= start, and count them, instead of refusing them.
+        Drop rows that are not three finite numbers with end >= start, and count them, instead of refusing
+        them.
     block_bytes : int [>= 1]
         Read at once. No figure depends on it.
 
     Returns
     -------
     SegmentTable
-        Recordings and rows in the order of the file; the same as ``SegmentTable.from_rows(json.load(stream))``.
+        Recordings and rows in the order of the file; the same as
+        ``SegmentTable.from_rows(json.load(stream))``.
 
     Raises
     ------
@@ -266,7 +268,7 @@ def _after_white(text: str, at: int) -> int:
 
 
 def _convert(data: bytes, slow: np.ndarray, values: np.ndarray) -> None:
-    """Fill in the numbers that take more than one rounding; ``slow`` has place, first byte, number of bytes."""
+    """Fill in numbers that take more than one rounding; ``slow`` has place, first byte, number of bytes."""
     places, firsts, lengths = slow.T
     flat = values.reshape(-1)
     short = lengths <= LONGEST_TOGETHER

@@ -2,12 +2,13 @@
 
 Conventions
 -----------
-After Bertoldo et al., "AUPIMO: Redefining Visual Anomaly Detection Benchmarks with High Speed and Low Tolerance"
-(2024), with recordings in place of images. The threshold comes from genuine recordings alone: at a false-alarm
-rate F it is the lowest that at most a share F of them exceeds with any proposal. The recall of a forged recording is
-the share of its forged time that proposals above the threshold cover. Its figure is the mean recall over
-``RATES``, ten rates from 1 to 10 % evenly spaced on a logarithmic scale. Two systems are compared recording by
-recording with Wilcoxon's signed-rank test ("Individual comparisons by ranking methods", 1945), two-sided.
+After Bertoldo et al., "AUPIMO: Redefining Visual Anomaly Detection Benchmarks with High Speed and Low
+Tolerance" (2024), with recordings in place of images. The threshold comes from genuine recordings alone: at a
+false-alarm rate F it is the lowest that at most a share F of them exceeds with any proposal. The recall of a
+forged recording is the share of its forged time that proposals above the threshold cover. Its figure is the
+mean recall over ``RATES``, ten rates from 1 to 10 % evenly spaced on a logarithmic scale. Two systems are
+compared recording by recording with Wilcoxon's signed-rank test ("Individual comparisons by ranking methods",
+1945), two-sided.
 """
 
 import numpy as np
@@ -80,8 +81,8 @@ def signed_rank_test(first: np.ndarray, second: np.ndarray) -> dict[str, float |
     Returns
     -------
     dict
-        ``n`` recordings, ``mean`` and ``mean_other``, ``better``, ``worse`` and ``equal`` recordings of the first,
-        ``p`` two-sided, None where no recording differs.
+        ``n`` recordings, ``mean`` and ``mean_other``, ``better``, ``worse`` and ``equal`` recordings of the
+        first, ``p`` two-sided, None where no recording differs.
     """
     from scipy.stats import wilcoxon
 

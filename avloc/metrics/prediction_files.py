@@ -44,13 +44,14 @@ def read_prediction_file(path: str | Path, *, skip_invalid: bool = False) -> Pre
     path : str or Path
         See the module.
     skip_invalid : bool
-        Drop rows that are not three finite numbers with end >= start, and count them, instead of refusing them.
+        Drop rows that are not three finite numbers with end >= start, and count them, instead of refusing
+        them.
 
     Returns
     -------
     PredictionFile
-        In the order of the file. A recording that could not be analysed has an entry without rows. Only result
-        documents tell scores.
+        In the order of the file. A recording that could not be analysed has an entry without rows. Only
+        result documents tell scores.
 
     Raises
     ------
@@ -113,8 +114,8 @@ def _rows_of_documents(documents: list, source: str) -> dict[str, list] | None:
         where = f"{source}, document {number}"
         if not (isinstance(document, dict) and str(document.get("schema")).startswith(DOCUMENT)):
             raise AnnotationError(
-                f"{where}: expected {{file: [[score, start_s, end_s], ...]}}, ActivityNet's results or result "
-                f"documents of avloc, got {type(document).__name__} without the schema {DOCUMENT + '1'!r}"
+                f"{where}: expected {{file: [[score, start_s, end_s], ...]}}, ActivityNet's results or "
+                f"result documents of avloc, got {type(document).__name__} without the schema {DOCUMENT + '1'!r}"
             )
         try:
             name = document["input"]["id"]
@@ -132,7 +133,8 @@ def _activitynet_rows(entries: object, name: str, source: str) -> list[list]:
         return [[entry["score"], *entry["segment"]] for entry in entries]
     except (KeyError, TypeError) as error:
         raise AnnotationError(
-            f"{source}: {name!r}: expected a list of objects with 'score' and 'segment' under 'results', got {error!r}"
+            f"{source}: {name!r}: expected a list of objects with 'score' and 'segment' under 'results', "
+            f"got {error!r}"
         ) from error
 
 

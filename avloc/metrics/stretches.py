@@ -2,11 +2,11 @@
 
 Conventions
 -----------
-A recording of a duration is cut into stretches of one length from zero on, the last one shorter (Zhang et al.,
-"The PartialSpoof Database and Countermeasures", 2023, section III). A stretch is forged if any of it lies in a
-reference segment, and its score is that of the best proposal that reaches into it; one that no proposal reaches
-ranks last. Stretches of all recordings are pooled. More than ``MAX_LEVELS`` distinct scores are counted in as
-many quantiles, which moves an error rate by less than 1 / ``MAX_LEVELS``.
+A recording of a duration is cut into stretches of one length from zero on, the last one shorter (Zhang et
+al., "The PartialSpoof Database and Countermeasures", 2023, section III). A stretch is forged if any of it
+lies in a reference segment, and its score is that of the best proposal that reaches into it; one that no
+proposal reaches ranks last. Stretches of all recordings are pooled. More than ``MAX_LEVELS`` distinct scores
+are counted in as many quantiles, which moves an error rate by less than 1 / ``MAX_LEVELS``.
 """
 
 import math

@@ -126,7 +126,7 @@ class SegmentTable:
 
     @classmethod
     def joined(cls, tables: Sequence["SegmentTable"], *, source: str = "predictions") -> "SegmentTable":
-        """Table of the recordings of several tables, one after another; AnnotationError if one stands twice."""
+        """Table of the recordings of several tables in turn; AnnotationError if one stands twice."""
         ids = [recording for table in tables for recording in table.ids]
         _refuse_duplicates(ids, source)
         columns = [

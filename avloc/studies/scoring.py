@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """References that are scored, ids of the other splits, the splits of the file, and the name of the chosen."""
+    """References that are scored, ids of the other splits, all splits, and the name of the chosen."""
 
     references: list[Reference]
     others: frozenset[str]
@@ -119,8 +119,8 @@ def load_predictions(path: str | Path, truth: Truth, settings: Settings, warning
     n_covered = sum(r.recording_id in entries for r in truth.references)
     if truth.split is None and len(truth.splits) > 1 and n_covered < len(truth.references):
         raise AnnotationError(
-            f"{str(path)!r}: {n_covered} of {len(truth.references)} recordings have an entry, and the references "
-            f"hold the splits {list(truth.splits)}; name one with --split"
+            f"{str(path)!r}: {n_covered} of {len(truth.references)} recordings have an entry, and the "
+            f"references hold the splits {list(truth.splits)}; name one with --split"
         )
     if settings.fps is not None:
         table = table.from_frames(settings.fps)
@@ -183,8 +183,9 @@ def score_files(
     Returns
     -------
     dict
-        ``protocol``, ``split``, ``n``, ``coverage``, ``metrics`` (fractions, None where undefined), ``intervals``
-        (None without bootstrap), ``warnings``; where asked for, ``details``, ``slices`` and ``comparison``.
+        ``protocol``, ``split``, ``n``, ``coverage``, ``metrics`` (fractions, None where undefined),
+        ``intervals`` (None without bootstrap), ``warnings``; where asked for, ``details``, ``slices`` and
+        ``comparison``.
 
     Raises
     ------
@@ -249,7 +250,7 @@ def score_files(
 def _slices(
     proposals: SegmentTable, truth: Truth, settings: Settings, scores: dict[str, float] | None
 ) -> dict[str, dict[str, dict]]:
-    """Figures of each forged modality and of each generator against all genuine recordings, where they are told."""
+    """Figures of each modality and generator, where told, against all genuine recordings."""
     found = {}
     for attribute in SLICED_BY:
         if not any(r.is_forged and r.attributes.get(attribute) for r in truth.references):

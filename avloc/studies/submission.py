@@ -39,12 +39,13 @@ def submit(
     Parameters
     ----------
     predictions : str or Path
-        A file of predictions, or a folder of such files (``.json``, ``.jsonl``), taken together in order of name.
+        A file of predictions, or a folder of such files (``.json``, ``.jsonl``), taken together in order of
+        name.
     out : str or Path
         Folder that gets the three files; made where there is none.
     files : str or Path, or None
-        The list of the challenge, such as ``test_files.txt``: its recordings, in its order, and no others. None:
-        what the predictions hold.
+        The list of the challenge, such as ``test_files.txt``: its recordings, in its order, and no others.
+        None: what the predictions hold.
     scores : mapping of str to float, or None
         Score of each recording. None: the score of its result document, else its highest proposal.
     skip_invalid : bool
@@ -58,8 +59,8 @@ def submit(
     Raises
     ------
     AnnotationError
-        With file and recording, if the predictions cannot be read, do not fit the list, or a name holds ``;`` or a
-        line end.
+        With file and recording, if the predictions cannot be read, do not fit the list, or a name holds ``;``
+        or a line end.
     OSError
         If a file cannot be written.
     """
