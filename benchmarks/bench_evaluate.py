@@ -2,10 +2,10 @@
 
 python benchmarks/bench_evaluate.py --out benchmarks/results/bench_evaluate.json
 
-Makes a metadata list in AV-Deepfake1M's format and a prediction file of 343,240 recordings with 100 proposals each
-(about 757 MB), scores them in a process of its own, and reports its wall time and the largest resident memory that
-the system saw of it. ``--share 0.05`` makes a twentieth. Kernels are compiled before, as an installed avloc has
-them; ``--cold`` reports the first run of all, compiling included.
+Makes a metadata list in AV-Deepfake1M's format and a prediction file of 343,240 recordings with 100 proposals
+each (about 757 MB), scores them in a process of its own, and reports its wall time and the largest resident
+memory that the system saw of it. ``--share 0.05`` makes a twentieth. Kernels are compiled before, as an
+installed avloc has them; ``--cold`` reports the first run of all, compiling included.
 """
 
 import argparse

@@ -57,15 +57,18 @@ def evaluate(
     from avloc.studies.scoring import Settings, score_files
 
     configure_logging(verbose=verbose, quiet=quiet)
-    answer = score_files(
-        predictions,
-        references,
-        settings=Settings(**settings),
-        scores=scores,
-        other=compare,
-        with_details=with_details,
-        errors=errors,
-    )
+    try:
+        answer = score_files(
+            predictions,
+            references,
+            settings=Settings(**settings),
+            scores=scores,
+            other=compare,
+            with_details=with_details,
+            errors=errors,
+        )
+    except OSError as error:
+        raise click.UsageError(f"{error.filename or errors}: {error.strerror or error}") from error
     if not quiet:
         for warning in answer["warnings"]:
             click.echo(f"avloc: {warning}", err=True)
@@ -120,11 +123,12 @@ def _comparison(found: dict) -> list[str]:
     test = found["recall_per_recording"]
     low, high = test["false_alarm_rates"]
     p = "-" if test["p"] is None else f"{test['p']:.3g}"
-    lines.append(
-        f"recall of each forged recording at shared false-alarm rates from {low:g} to {high:g}: "
-        f"{_number(test['mean']).strip()} against {_number(test['mean_other']).strip()}, "
-        f"better in {test['better']}, worse in {test['worse']}, equal in {test['equal']} (signed-rank test: p = {p})"
-    )
+    recalls = " against ".join(_number(test[name]).strip() for name in ("mean", "mean_other"))
+    lines += [
+        f"recall of each forged recording at shared false-alarm rates from {low:g} to {high:g}: {recalls}",
+        f"better in {test['better']}, worse in {test['worse']}, equal in {test['equal']} "
+        f"(signed-rank test: p = {p})",
+    ]
     return lines
 
 

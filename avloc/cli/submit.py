@@ -31,7 +31,10 @@ def submit(
     configure_logging(verbose=verbose, quiet=quiet)
     make_folder("--out", Path(out))
     given = None if scores is None else read_scores(scores, skip_invalid=skip_invalid)[0]
-    warnings = write_submission(predictions, out, files=files, scores=given, skip_invalid=skip_invalid)
+    try:
+        warnings = write_submission(predictions, out, files=files, scores=given, skip_invalid=skip_invalid)
+    except OSError as error:
+        raise click.UsageError(f"{error.filename or out}: {error.strerror or error}") from error
     if not quiet:
         for warning in warnings:
             click.echo(f"avloc: {warning}", err=True)

@@ -63,7 +63,8 @@ class AvDeepfake1mDataset(AnnotatedDataset):
             super().__init__(folder, folder, references, split=split)
             return
         path = find_annotation(root, [name.format(split=split) for name in FILES])
-        media = path.parent / str(split) if (path.parent / str(split)).is_dir() else path.parent
+        below = path.parent / str(split or _split_of_file(path))
+        media = below if below.is_dir() else path.parent
         super().__init__(path, media, avdeepfake1m_references(path), split=split)
 
 

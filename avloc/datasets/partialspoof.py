@@ -1,8 +1,8 @@
 """PartialSpoof 1.2: labels of short stretches of sound.
 
 ``segment_labels/{split}_seglab_{0.01 ... 0.64}.npy`` holds a pickled dict from recording to an array of text,
-'1' for bona fide and '0' for spoof, one for each stretch of as many seconds as the name says. The pickle is read
-without running anything in it: only NumPy's arrays of plain types are made.
+'1' for bona fide and '0' for spoof, one for each stretch of as many seconds as the name says. The pickle is
+read without running anything in it: only NumPy's arrays of plain types are made.
 """
 
 import pickle

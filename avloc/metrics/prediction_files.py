@@ -115,10 +115,10 @@ def _rows_of_documents(documents: list, source: str) -> dict[str, list] | None:
         if not (isinstance(document, dict) and str(document.get("schema")).startswith(DOCUMENT)):
             raise AnnotationError(
                 f"{where}: expected {{file: [[score, start_s, end_s], ...]}}, ActivityNet's results or "
-                f"result documents of avloc, got {type(document).__name__} without the schema {DOCUMENT + '1'!r}"
+                f"documents of the schema {DOCUMENT + '1'!r}, got {type(document).__name__}"
             )
         try:
-            name = document["input"]["id"]
+            name = str(document["input"]["id"])
             segments = [[s["score"], s["start_s"], s["end_s"]] for s in document["segments"]]
         except (KeyError, TypeError) as error:
             raise AnnotationError(f"{where}: expected input.id and segments, got {error!r}") from error

@@ -127,8 +127,8 @@ PROTOCOLS = {
         budget="shared",
     ),
 }
-"""``av1m``: the scorer of AV-Deepfake1M and its challenge; ``lavdf``: that of LAV-DF; ``anet``: ActivityNet's,
-as ActionFormer, UMMAFormer and OpenTAD carry it along; ``corrected``: none of their quirks."""
+"""``av1m``: the scorer of AV-Deepfake1M and its challenge; ``lavdf``: that of LAV-DF; ``anet``: that of
+ActivityNet, as ActionFormer, UMMAFormer and OpenTAD carry it along; ``corrected``: none of their quirks."""
 
 
 def get_protocol(name: str) -> Protocol:

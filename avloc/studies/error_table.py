@@ -43,7 +43,8 @@ def error_table(proposals: SegmentTable, references: SegmentTable, recordings: S
     -------
     str
         ``COLUMNS``, then one line a recording. Found is a reference that a proposal serves, one to one by
-        score, at IoU > 0.5; errors of its edges are absolute, in seconds. What does not apply is an empty cell.
+        score, at IoU > 0.5; errors of its edges are absolute, in seconds. What does not apply is an empty
+        cell.
     """
     proposals = proposals.by_score()
     rows = serving_rows(proposals, references)
