@@ -29,12 +29,12 @@ KINDS = ("real_video_fake_audio", "fake_video_real_audio", "fake_video_fake_audi
 
 
 def write_files(folder: Path, n: int, seed: int) -> tuple[Path, Path]:
-    """Write predictions and references; proposals are sorted, the first few lie near the references."""
+    """Write predictions and references; they name recordings in two different orders."""
     generator = np.random.default_rng(seed)
     predictions, references = folder / "prediction.json", folder / "val_metadata.json"
-    with predictions.open("w") as rows, references.open("w") as truth:
+    truth = []
+    with predictions.open("w") as rows:
         rows.write("{")
-        truth.write("[")
         for i in range(n):
             forged = generator.random() < FORGED
             kind = KINDS[i % 3] if forged else "real"
@@ -53,7 +53,7 @@ def write_files(folder: Path, n: int, seed: int) -> tuple[Path, Path]:
                 "video_frames": 240,
                 "audio_frames": 153600,
             }
-            truth.write(("," if i else "") + json.dumps(entry))
+            truth.append(json.dumps(entry))
             values = np.round(generator.random((N_PROPOSALS, 3)), 4)
             scores = -np.sort(-values[:, 0])
             begins = np.round(values[:, 1] * 9, 2)
@@ -63,7 +63,7 @@ def write_files(folder: Path, n: int, seed: int) -> tuple[Path, Path]:
                 table[k][1:] = [round(start + 0.01 * (i % 5), 2), round(end + 0.01 * (i % 7), 2)]
             rows.write(f"{',' if i else ''}{json.dumps(name)}: {json.dumps(table)}")
         rows.write("}")
-        truth.write("]")
+    references.write_text(f"[{','.join(truth[i] for i in generator.permutation(n))}]")
     return predictions, references
 
 

@@ -54,7 +54,8 @@ def evaluate(
     PREDICTIONS holds {file: [[score, start, end], ...]} in seconds, ActivityNet's results, or result
     documents of avloc, localized with --min-score 0.
     """
-    from avloc.studies.scoring import Settings, score_files
+    from avloc.studies.loading import Settings
+    from avloc.studies.scoring import score_files
 
     configure_logging(verbose=verbose, quiet=quiet)
     try:

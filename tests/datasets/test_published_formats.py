@@ -141,14 +141,12 @@ def test_fakeavceleb_labels_whole_recordings(files_stay):
         "source,target1,target2,method,category,type,race,gender,path,\n"
         "id1,-,-,real,A,RealVideo-RealAudio,African,men,00001.wav,FakeAVCeleb/RealVideo-RealAudio/id1\n"
         "id1,id2,-,rtvc,B,RealVideo-FakeAudio,African,men,00002.wav,FakeAVCeleb/RealVideo-FakeAudio/id1\n"
-        "id1,id2,-,fsgan,C,,African,men,00002.wav,FakeAVCeleb/RealVideo-FakeAudio/id1/../id1\n",
+        "id1,id2,-,fsgan,C,,African,men,00003.wav,FakeAVCeleb/RealVideo-FakeAudio/id1\n",
     )
-    (files_stay / "RealVideo-FakeAudio" / "id1").mkdir(parents=True)
-    write_audio(
-        files_stay / "RealVideo-FakeAudio" / "id1" / "00002.wav",
-        np.zeros((1, 24000), dtype=np.float32),
-        sample_rate=16000,
-    )
+    folder = files_stay / "RealVideo-FakeAudio" / "id1"
+    folder.mkdir(parents=True)
+    for name in ("00002.wav", "00003.wav"):
+        write_audio(folder / name, np.zeros((1, 24000), dtype=np.float32), sample_rate=16000)
     assert name_of(files_stay) == "fakeavceleb"
     genuine, sound, picture = build_dataset("fakeavceleb", root=files_stay).references()
     assert not genuine.is_forged and genuine.recording_id == "RealVideo-RealAudio/id1/00001.wav"

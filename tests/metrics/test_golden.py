@@ -10,8 +10,8 @@ definitions meet. They differ, and are not compared, in
 - scores that tie, which the peers order by an unstable reversed sort: thresholds where the order inside a tie
   changes the curve are compared to within the steps that it can move.
 
-``anet`` is held to the same evaluators, its recall included; ``lavdf`` and ``av1m`` to the float32 ones, at the
-N that each protocol reports.
+``anet`` is held to the same evaluators, its recall included; ``lavdf`` and ``av1m`` to the float32 ones, at
+the N that each protocol reports.
 """
 
 import json

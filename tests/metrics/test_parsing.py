@@ -83,7 +83,7 @@ def test_it_equals_the_reader_of_objects(rows, block, indent, ascii_only):
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_are_refused_or_read_as_json_reads_them(data):
-    """The compiled automaton meets whatever a file may hold: it must neither crash nor read something else."""
+    """The compiled automaton meets whatever a file may hold: it must not crash or read something else."""
     text = bytearray(b'{"a/\\u00e9": [[0.9, 1.25, 2e0], [0.5, -1, 3]], "b": [], "c": [[1, 2.0, 30.5]]}')
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text) - 1))
