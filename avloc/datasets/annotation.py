@@ -12,6 +12,7 @@ from avloc.errors import AnnotationError, SegmentError
 from avloc.structures import Recording, Reference, Segment, Timeline
 
 Rows = tuple[tuple[float, float], ...]
+NOTHING = Timeline(())  # of most recordings, so one for all
 WHITE = " \t\r\n"
 SUBSET = "subset"
 SPLITS = ("train", "dev", "val", "test", "testA", "testB")
@@ -179,8 +180,10 @@ def spans_of(entry: Mapping, key: str, where: str) -> Rows:
     AnnotationError
         With file, recording and key, for anything but finite numbers with end >= start.
     """
-    rows = []
     value = entry.get(key)
+    if value == []:
+        return ()
+    rows = []
     if value is not None and not isinstance(value, list | tuple):
         raise AnnotationError(f"{where}: {key} must be [[start_s, end_s], ...], got {value!r:.100}")
     for row in value or ():
@@ -234,11 +237,16 @@ def make_reference(
         Whatever else the annotation says.
     """
     segments = _segments(rows)
+    whole = Timeline(segments) if segments else NOTHING
+    of_stream = [
+        part if part is None else whole if part == rows else Timeline(_segments(part)) if part else NOTHING
+        for part in (audio, visual)
+    ]
     return Reference(
         recording_id=recording_id,
         segments=segments,
-        audio=None if audio is None else Timeline(_segments(audio)),
-        visual=None if visual is None else Timeline(_segments(visual)),
+        audio=of_stream[0],
+        visual=of_stream[1],
         duration=duration,
         attributes={} if attributes is None else attributes,
         rows=None if len(segments) == len(rows) and not any(s < 0 for s, _ in rows) else rows,

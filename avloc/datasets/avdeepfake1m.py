@@ -8,6 +8,7 @@ modify_type. Scores are taken on fake_segments. The test lists (``test_files.txt
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ MODALITIES = {
     "audio_modified": "audio",
     "both_modified": "both",
 }
-KEPT = ("original", "audio_model", "video_model", "video_frames", "modify_type")
+KEPT = ("original", "audio_model", "video_model")
 
 
 @DATASETS.register_module()
@@ -114,12 +115,12 @@ def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Refe
     rows = spans_of(entry, "fake_segments", where)
     modality = MODALITIES.get(modify_type)
     frames = number_of(entry, "video_frames", where)
-    attributes = {key: entry[key] for key in KEPT if key in entry}
+    attributes = {key: entry[key] for key in KEPT if entry.get(key)}
     attributes["split"] = entry.get("split") or split
     attributes["modality"] = modality if rows or modality is None else "none"
     generators = [entry[key] for key in ("audio_model", "video_model") if entry.get(key)]
     if generators:
-        attributes["generator"] = "+".join(map(str, generators))
+        attributes["generator"] = sys.intern("+".join(map(str, generators)))  # one of a few, a million times
     if isinstance(entry.get("original"), str):
         attributes["source"] = entry["original"]
     return make_reference(

@@ -163,8 +163,10 @@ class SegmentTable:
         counts = np.where(found >= 0, self.counts[found], 0) if len(self.ids) else np.zeros_like(found)
         splits = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         firsts = self.splits[found] if len(self.ids) else splits[:-1]
-        rows = np.arange(splits[-1])
-        rows += np.repeat(firsts - splits[:-1], counts)
+        # Of a table with a hundred million rows every column more counts.
+        index = np.int32 if max(len(self.starts), splits[-1]) < 2**31 else np.int64
+        rows = np.repeat((firsts - splits[:-1]).astype(index), counts)
+        rows += np.arange(splits[-1], dtype=index)
         scores = None if self.scores is None else self.scores[rows]
         return SegmentTable(self.starts[rows], self.ends[rows], scores, splits, ids, self.n_skipped)
 

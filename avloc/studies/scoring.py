@@ -72,15 +72,7 @@ def score_files(
         recording_scores=recording_scores,
         skip_invalid=settings.skip_invalid,
     )
-    answer = {
-        "protocol": found["protocol"],
-        "split": truth.split,
-        "n": found["n"],
-        "coverage": found["coverage"],
-        "metrics": {name: value for name, value in found.items() if name not in OWN},
-        "intervals": found["intervals"],
-        "warnings": warnings + found["warnings"],
-    }
+    answer = _answer(found, truth, warnings)
     if not goes_on:
         return answer
     table = SegmentTable.from_references(truth.references)
@@ -108,6 +100,18 @@ def score_files(
             seed=settings.seed,
         )
     return answer
+
+
+def _answer(found: dict, truth: Truth, warnings: list[str]) -> dict:
+    return {
+        "protocol": found["protocol"],
+        "split": truth.split,
+        "n": found["n"],
+        "coverage": found["coverage"],
+        "metrics": {name: value for name, value in found.items() if name not in OWN},
+        "intervals": found["intervals"],
+        "warnings": warnings + found["warnings"],
+    }
 
 
 def _slices(
