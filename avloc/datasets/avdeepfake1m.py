@@ -35,7 +35,6 @@ MODALITIES = {
     "audio_modified": "audio",
     "both_modified": "both",
 }
-KEPT = ("original", "audio_model", "video_model")
 
 
 @DATASETS.register_module()
@@ -115,9 +114,10 @@ def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Refe
     rows = spans_of(entry, "fake_segments", where)
     modality = MODALITIES.get(modify_type)
     frames = number_of(entry, "video_frames", where)
-    attributes = {key: entry[key] for key in KEPT if entry.get(key)}
-    attributes["split"] = entry.get("split") or split
-    attributes["modality"] = modality if rows or modality is None else "none"
+    attributes = {
+        "split": sys.intern(str(entry["split"])) if entry.get("split") else split,
+        "modality": modality if rows or modality is None else "none",
+    }
     generators = [entry[key] for key in ("audio_model", "video_model") if entry.get(key)]
     if generators:
         attributes["generator"] = sys.intern("+".join(map(str, generators)))  # one of a few, a million times

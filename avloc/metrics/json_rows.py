@@ -11,6 +11,9 @@ factors are exact, so one division or product rounds once, to the double nearest
 read floating point numbers accurately", 1990, section 4). All others are noted for the caller.
 """
 
+import json
+from json.decoder import scanstring
+
 import numpy as np
 
 from avloc.metrics.matching import jit
@@ -20,6 +23,7 @@ MORE, ODD, END = 0, 1, 2
 # Where it stands: after the brace that opens the object, or after an entry.
 FIRST, NEXT = 0, 1
 
+WHITE = " \t\r\n"
 POWERS = np.array([float(10**k) for k in range(23)])
 
 
@@ -203,3 +207,34 @@ def read_entries(
 
 
 NAN, INFINITY = (np.frombuffer(word, dtype=np.uint8) for word in (b"NaN", b"Infinity"))
+
+
+def read_any_entry(text: str, where: int) -> tuple[str, object, int]:
+    """Read one name and its value with ``json``: both, and the position after them.
+
+    Raises
+    ------
+    json.JSONDecodeError
+        If that is not what stands there.
+    RecursionError
+        If it is nested too deeply.
+    """
+    at = _after_white(text, 0)
+    if where == NEXT:
+        at = _after(text, at, ",")
+    name, at = scanstring(text, _after(text, at, '"'))
+    at = _after(text, _after_white(text, at), ":")
+    value, at = json.JSONDecoder().raw_decode(text, at)
+    return name, value, at
+
+
+def _after(text: str, at: int, mark: str) -> int:
+    if text[at : at + 1] != mark:
+        raise json.JSONDecodeError(f"expected {mark!r}, got {text[at : at + 1]!r}", text, at)
+    return _after_white(text, at + 1) if mark != '"' else at + 1
+
+
+def _after_white(text: str, at: int) -> int:
+    while text[at : at + 1] in WHITE and at < len(text):
+        at += 1
+    return at

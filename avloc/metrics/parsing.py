@@ -8,7 +8,7 @@ than one rounding. Every number is the double nearest to its decimal text, as ``
 
 import codecs
 import json
-from json.decoder import scanstring
+from io import SEEK_END
 from typing import BinaryIO
 
 import numpy as np
@@ -25,7 +25,6 @@ FIRST_WINDOW = 2**16  # bytes of an entry that goes through json; doubled until 
 LONGEST_TOKEN = 32  # characters; an error so near to the end of a text may come from its being cut off
 LONGEST_SHOWN = 120  # characters of what a message quotes
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-WHITE = " \t\r\n"
 
 
 def parse_rows(
@@ -76,8 +75,10 @@ class _Reader:
         self.is_whole = False  # nothing comes after data
         self.where = json_rows.FIRST
         self.ids: list[str] = []
-        self.rows: list[np.ndarray] = []  # (n, 3) each
         self.counts: list[np.ndarray] = []
+        self.columns = [np.empty(0) for _ in range(3)]  # score, start, end; longer than what was read
+        self.n_rows = 0
+        self.n_bytes = _size_of(stream)
         self.n_skipped = 0
 
     def read(self) -> None:
@@ -98,18 +99,13 @@ class _Reader:
             raise self._error("there is more after the brace that closes it")
 
     def table(self) -> SegmentTable:
-        """Lay out what was read, and let go of it."""
+        """Lay out what was read."""
         if twice := repeated(self.ids):
             raise AnnotationError(
                 f"{self.source}: every recording must stand once, got {twice} more than once"
             )
         splits = np.concatenate([[0], np.cumsum(np.concatenate([[], *self.counts]))]).astype(np.int64)
-        columns = []
-        for column in range(3):  # one after another: all at once would need the memory twice
-            columns.append(np.concatenate([np.zeros(0), *(rows[column] for rows in self.rows)]))
-            for rows in self.rows:
-                rows[column] = None
-        scores, starts, ends = columns
+        scores, starts, ends = (column[: self.n_rows] for column in self.columns)
         return SegmentTable(starts, ends, scores, splits, tuple(self.ids), self.n_skipped)
 
     def _fill(self, n_bytes: int) -> None:
@@ -185,7 +181,24 @@ class _Reader:
             scores, starts, ends = values[is_valid].T
         self.ids += names
         self.counts.append(counts)
-        self.rows.append([column.copy() for column in (scores, starts, ends)])
+        end = self.n_rows + len(scores)
+        self._reserve(end)
+        for column, new in zip(self.columns, (scores, starts, ends), strict=True):
+            column[self.n_rows : end] = new
+        self.n_rows = end
+
+    def _reserve(self, n_rows: int) -> None:
+        """Make room for ``n_rows``, and for as many as the file should have by the share that was read.
+
+        Memory that is not written is not taken; parts that are joined at the end would need it twice.
+        """
+        if n_rows <= len(self.columns[0]):
+            return
+        share = self.n_bytes / max(self.n_passed + len(self.data), 1)
+        capacity = int(n_rows * max(1.02 * share, 1.5))
+        for c, column in enumerate(self.columns):
+            self.columns[c] = np.empty(capacity)
+            self.columns[c][: self.n_rows] = column[: self.n_rows]
 
     def _other_entry(self) -> bool:
         """Pass over one entry with ``json``; False where it is cut off and more bytes may come."""
@@ -193,7 +206,7 @@ class _Reader:
         while True:
             text = self._text(n_bytes)
             try:
-                name, value, end = _entry(text, self.where)
+                name, value, end = json_rows.read_any_entry(text, self.where)
             except RecursionError as error:
                 raise self._error("it is nested too deeply") from error
             except json.JSONDecodeError as error:
@@ -244,27 +257,15 @@ class _Reader:
         )
 
 
-def _entry(text: str, where: int) -> tuple[str, object, int]:
-    """Read one name and its value: both, and the position after them."""
-    at = _after_white(text, 0)
-    if where == json_rows.NEXT:
-        at = _after(text, at, ",")
-    name, at = scanstring(text, _after(text, at, '"'))
-    at = _after(text, _after_white(text, at), ":")
-    value, at = json.JSONDecoder().raw_decode(text, at)
-    return name, value, at
-
-
-def _after(text: str, at: int, mark: str) -> int:
-    if text[at : at + 1] != mark:
-        raise json.JSONDecodeError(f"expected {mark!r}, got {text[at : at + 1]!r}", text, at)
-    return _after_white(text, at + 1) if mark != '"' else at + 1
-
-
-def _after_white(text: str, at: int) -> int:
-    while text[at : at + 1] in WHITE and at < len(text):
-        at += 1
-    return at
+def _size_of(stream: BinaryIO) -> int:
+    """Bytes from here to the end; 0 where that cannot be told."""
+    try:
+        at = stream.tell()
+        end = stream.seek(0, SEEK_END)
+        stream.seek(at)
+    except (OSError, ValueError):
+        return 0
+    return end - at
 
 
 def _convert(data: bytes, slow: np.ndarray, values: np.ndarray) -> None:
