@@ -47,7 +47,7 @@ class AvDeepfake1mDataset(AnnotatedDataset):
         The folder with ``{train,val}_metadata.json``, one such file, or a folder with a JSON file beside each
         recording.
     split : str or None
-        ``"train"`` or ``"val"``; None: all of the file.
+        ``"train"`` or ``"val"``; None: all of the file, or of both files.
 
     Raises
     ------
@@ -62,10 +62,26 @@ class AvDeepfake1mDataset(AnnotatedDataset):
             references = (_reference_beside(path, folder) for path in beside)
             super().__init__(folder, folder, references, split=split)
             return
+        both = [folder / f"{name}_metadata.json" for name in ("train", "val")]
+        if split is None and all(path.is_file() for path in both):
+            references = (reference for path in both for reference in avdeepfake1m_references(path))
+            super().__init__(folder, folder, references, split=split, place=lambda r: _place(r, folder))
+            return
         path = find_annotation(root, [name.format(split=split) for name in FILES])
-        below = path.parent / str(split or _split_of_file(path))
-        media = below if below.is_dir() else path.parent
-        super().__init__(path, media, avdeepfake1m_references(path), split=split)
+        super().__init__(
+            path,
+            path.parent,
+            avdeepfake1m_references(path),
+            split=split,
+            place=lambda r: _place(r, path.parent),
+        )
+
+
+def _place(reference: Reference, folder: Path) -> str:
+    """Path below ``folder``: recordings lie in the folder of their split, or beside its list."""
+    split = reference.attributes.get("split")
+    below = f"{split}/{reference.recording_id}"
+    return below if split and (folder / below).exists() else reference.recording_id
 
 
 def avdeepfake1m_references(path: Path) -> Iterator[Reference]:

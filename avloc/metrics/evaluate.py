@@ -25,7 +25,7 @@ from avloc.structures import Prediction, Reference
 
 
 @runtime_checkable
-class Truth(TypingProtocol):
+class HasReferences(TypingProtocol):
     """A data set, or whatever else knows its references."""
 
     def references(self) -> list[Reference]:
@@ -34,7 +34,7 @@ class Truth(TypingProtocol):
 
 def evaluate(
     predictions: SegmentTable | Iterable[Prediction],
-    references: SegmentTable | Iterable[Reference] | Truth,
+    references: SegmentTable | Iterable[Reference] | HasReferences,
     *,
     protocol: str = "corrected",
     bootstrap: int = 0,
@@ -86,7 +86,7 @@ def evaluate(
     """
     rules = _rules(protocol, iou_thresholds, n_proposals)
     if not isinstance(references, SegmentTable):
-        references = references.references() if isinstance(references, Truth) else list(references)
+        references = references.references() if isinstance(references, HasReferences) else list(references)
         sources = sources_of_references(references) if sources is None else sources
         references = SegmentTable.from_references(references)
     if not isinstance(predictions, SegmentTable):

@@ -48,10 +48,14 @@ def evaluate_by(
 def slices(references: Iterable[Reference], attribute: str) -> dict[str, list[Reference]]:
     """Group references by the attribute of the forged ones, each with all genuine ones, in file order."""
     references = list(references)
-    values = {str(r.attributes.get(attribute, "unknown")) for r in references if r.is_forged}
+    values = {_value(r, attribute) for r in references if r.is_forged}
     return {
-        value: [
-            r for r in references if not r.is_forged or str(r.attributes.get(attribute, "unknown")) == value
-        ]
+        value: [r for r in references if not r.is_forged or _value(r, attribute) == value]
         for value in sorted(values)
     }
+
+
+def _value(reference: Reference, attribute: str) -> str:
+    """Value of an attribute as text; "unknown" where it is absent or null."""
+    value = reference.attributes.get(attribute)
+    return "unknown" if value is None else str(value)

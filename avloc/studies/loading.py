@@ -93,18 +93,31 @@ def load_truth(path: str | Path, settings: Settings) -> Truth:
 
 
 def load_predictions(path: str | Path, truth: Truth, settings: Settings, warnings: list[str]) -> SegmentTable:
-    """Read predictions for ``truth``; rows of other splits are dropped, with a warning in ``warnings``.
+    """Read predictions for ``truth``; what is dropped is told in ``warnings``.
 
     Raises
     ------
     AnnotationError
-        If they cannot be read, or cover a part of several splits and no split was named.
+        With the file, if they cannot be read, name a recording that the references do not know, or cover a
+        part of several splits and no split was named.
     """
     table = read_predictions(path, skip_invalid=settings.skip_invalid)
-    dropped = [i for i in table.ids if i in truth.others]
-    if dropped:
-        warnings.append(f"{len(dropped)} recordings of other splits were dropped: {some(dropped)}")
-        table = table.select([i for i in table.ids if i not in truth.others])
+    known = {r.recording_id for r in truth.references}
+    others = [i for i in table.ids if i in truth.others]
+    unknown = [i for i in table.ids if i not in known and i not in truth.others]
+    if unknown and not settings.skip_invalid:
+        raise AnnotationError(
+            f"{str(path)!r}: {len(unknown)} recordings are not in the references: {some(unknown)}; "
+            "drop them or give the references that hold them"
+        )
+    for names, what in (
+        (others, "recordings of other splits were dropped"),
+        (unknown, "recordings that the references do not know were dropped"),
+    ):
+        if names:
+            warnings.append(f"{len(names)} {what}: {some(names)}")
+    if others or unknown:
+        table = table.select([i for i in table.ids if i in known])
     entries = set(table.ids)
     n_covered = sum(r.recording_id in entries for r in truth.references)
     if truth.split is None and len(truth.splits) > 1 and n_covered < len(truth.references):

@@ -90,6 +90,8 @@ def score_files(
         write_whole(Path(errors), error_table(proposals, table, truth.references))
     if other is not None:
         second = load_predictions(other, truth, settings, answer["warnings"]).select(table.ids)
+        if second.n_skipped:
+            answer["warnings"].append(f"{second.n_skipped} invalid rows of {str(other)!r} were dropped")
         answer["comparison"] = compare(
             proposals,
             second,

@@ -117,6 +117,18 @@ def test_avdeepfake1m_clears_the_stream_that_was_not_modified(files_stay):
     assert both.rows == ((1.0, 1.0), (2.0, 2.5)) and both.segments == (Segment(2.0, 2.5),)
 
 
+def test_both_lists_of_avdeepfake1m_without_a_split(tmp_path):
+    write(tmp_path / "val_metadata.json", AV1M[:2])
+    write(tmp_path / "train_metadata.json", AV1M[2:])
+    (tmp_path / "val" / AV1M[1]["file"]).parent.mkdir(parents=True)
+    write_audio(tmp_path / "val" / "a.wav", np.zeros((1, 16000), dtype=np.float32), sample_rate=16000)
+    (tmp_path / "val" / "a.wav").rename(tmp_path / "val" / AV1M[1]["file"])
+    dataset = build_dataset("avdeepfake1m", root=tmp_path)
+    assert [r.attributes["split"] for r in dataset.references()] == ["train", "val", "val"]
+    assert dataset[2][0].id == AV1M[1]["file"] and dataset[2][0].duration == 1.0
+    assert len(build_dataset("avdeepfake1m", root=tmp_path, split="train")) == 1
+
+
 def test_json_beside_each_recording_of_avdeepfake1m_plus_plus(files_stay):
     entry = {key: value for key, value in AV1M[0].items() if key != "file"}
     write(files_stay / "vox" / "id1" / "00001.json", entry)

@@ -90,14 +90,14 @@ def test_missing_and_empty_entries_count_as_missed_with_a_warning(files):
 
 
 def test_unknown_recordings_and_invalid_rows_are_refused_or_dropped(files):
-    with pytest.raises(AnnotationError, match="not in the references: 'zz.mp4'"):
+    with pytest.raises(AnnotationError, match="pred.json': 1 recordings are not in the references: 'zz.mp4'"):
         scored(files(ROWS | {"zz.mp4": [[0.99, 0, 1]]}), split="test")
     bad = files(ROWS | {"test/g.mp4": [[0.7, 4, 5], [0.6, 5, 4]], "zz.mp4": [[0.9, 0, 1]]})
     with pytest.raises(AnnotationError, match="pred.json': 'test/g.mp4' row 1: expected end >= start"):
         scored(bad, split="test")
     answer = scored(bad, split="test", skip_invalid=True)
     assert answer["metrics"] == scored(files(ROWS), split="test")["metrics"]
-    assert [w for w in answer["warnings"] if "dropped" in w] == [
+    assert sorted(w for w in answer["warnings"] if "dropped" in w) == [
         "1 invalid rows were dropped",
         "1 recordings that the references do not know were dropped: 'zz.mp4'",
     ]
@@ -167,6 +167,16 @@ def test_two_systems_are_compared_on_the_same_references(files):
     assert found["recall_per_recording"]["n"] == 2 and found["recall_per_recording"]["better"] == 1
     same = scored(paths, split="test", options={"other": paths[0]}, bootstrap=20)["comparison"]
     assert set(same["differences"].values()) == {0.0} and same["recall_per_recording"]["p"] is None
+
+
+def test_the_other_system_is_held_to_the_same_rules(files):
+    paths = files(ROWS)
+    other, _ = files(ROWS | {"zz.mp4": [[0.9, 0, 1]], "test/h.mp4": [[0.5, 2, 1]]}, "other.json")
+    with pytest.raises(AnnotationError, match="other.json': 'test/h.mp4' row 0"):
+        scored(paths, split="test", options={"other": other}, bootstrap=5)
+    answer = scored(paths, split="test", options={"other": other}, bootstrap=5, skip_invalid=True)
+    assert any("1 invalid rows of" in w and "other.json" in w for w in answer["warnings"])
+    assert any("'zz.mp4'" in w for w in answer["warnings"])
 
 
 def test_a_figure_without_any_reference_is_null_with_a_warning(files):
