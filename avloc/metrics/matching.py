@@ -158,6 +158,8 @@ class Matches:
         Row of ``proposals`` that each is.
     recordings : np.ndarray [shape=(N,), int32]
         Recording of each row.
+    ranks : np.ndarray [shape=(N,) or (0,), int32]
+        Rank (0 first) of each row of ``proposals`` inside its recording; empty: its place there.
     found_at : np.ndarray [shape=(n_iou, K), int64]
         Rank (0 first) inside its recording of the proposal that serves each reference; ``NEVER`` for a miss.
     proposals, references : SegmentTable
@@ -167,6 +169,7 @@ class Matches:
     hits: np.ndarray
     rows: np.ndarray
     recordings: np.ndarray
+    ranks: np.ndarray
     found_at: np.ndarray
     proposals: SegmentTable
     references: SegmentTable
@@ -233,7 +236,10 @@ def match(
     if proposals.scores is None:
         raise ValueError("proposals must have scores, got a table without")
     dtype = np.float64 if arithmetic == "float64" else np.float32
-    ranks = np.zeros(0, dtype=np.int32) if order == "as_given" else rank_rows(proposals)
+    if sorted_like is not None:
+        ranks = sorted_like.ranks
+    else:
+        ranks = np.zeros(0, dtype=np.int32) if order == "as_given" else rank_rows(proposals)
     thresholds = np.asarray(iou_thresholds, dtype=dtype)
     shape = (len(thresholds), len(proposals.starts))
     # Nothing is a hit without an assignment, and nothing times a hundred million rows is still a lot.
@@ -257,7 +263,7 @@ def match(
         for of_threshold in hits:  # one at a time: all of them once more would be as large as the table
             of_threshold[:] = of_threshold[rows]
     recordings = proposals.recordings[rows] if sorted_like is None else sorted_like.recordings
-    return Matches(hits, rows, recordings, found_at, proposals, references)
+    return Matches(hits, rows, recordings, ranks, found_at, proposals, references)
 
 
 def rank_rows(proposals: SegmentTable) -> np.ndarray:
