@@ -9,7 +9,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _NAMES = {
-    "avloc.errors": "AvlocError CheckpointError ConfigError MediaError UnreadableMediaError",
+    "avloc.errors": "AnnotationError AvlocError CheckpointError ConfigError MediaError UnreadableMediaError",
+    "avloc.datasets.named": "build_dataset",
     "avloc.media.probe": "open_recording",
     "avloc.metrics.evaluate": "evaluate",
     "avloc.pipelines.loading": "load_localizer",

@@ -3,6 +3,7 @@
 The commands of training are not run: they take hours and a corpus.
 """
 
+import json
 import re
 import shlex
 import wave
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from avloc.cli.main import main
+from avloc.datasets.named import NAMED
 from avloc.media.landmarks import read_landmarks
+from avloc.metrics import PROTOCOLS
 from avloc.report.reasons import EXPLANATIONS
 from avloc.report.schema import json_schema
 from avloc.structures import Reason
@@ -60,8 +63,30 @@ def examples(tmp_path, monkeypatch):
             file.writeframes(samples.tobytes())
     (tmp_path / "call.raw").write_bytes(rng.integers(0, 256, 16000, dtype=np.uint8).tobytes())
     (tmp_path / "list.csv").write_text("id,path,team\n4711,calls/a.wav,red\n4712,calls/b.wav,blue\n")
+    make_predictions(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def make_predictions(folder):
+    """Write the references, predictions and list that the page of evaluation names."""
+    kinds = ("real", "audio_modified", "both_modified")
+    entries = [
+        {
+            "file": f"id{i}/00001/{i}.mp4",
+            "split": "val",
+            "modify_type": kinds[i % 3],
+            "audio_model": "vits" if i % 3 else None,
+            "fake_segments": [[1.0, 1.5 + i / 10]] if i % 3 else [],
+            "video_frames": 250,
+        }
+        for i in range(12)
+    ]
+    rows = {e["file"]: [[0.9, 1.0, 1.6 + i / 10], [0.1, 5, 6]] for i, e in enumerate(entries)}
+    others = {name: [[0.8, 3.0, 4.0]] for name in rows}
+    for name, content in {"val_metadata": entries, "predictions": rows, "other": others}.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    (folder / "test_files.txt").write_text("".join(f"{name}\n" for name in rows))
 
 
 def test_there_are_examples():
@@ -110,6 +135,27 @@ def test_every_option_that_a_page_names_exists(capsys):
     for name in ("README.md", "command_line.md", "results.md"):
         for option in set(re.findall(r"`(--[a-z-]+)", PAGES[name])) - {"--help"}:
             assert re.search(rf"{option}\b", known), (name, option)
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "submit"])
+def test_every_option_of_scoring_is_on_its_page(verb, capsys):
+    main([verb, "--help"])
+    known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    assert {o for o in known - {"--help", "--quiet", "--verbose"} if o not in PAGES["evaluation.md"]} == set()
+
+
+def test_every_option_that_the_page_of_evaluation_names_exists(capsys):
+    known = ""
+    for verb in ("evaluate", "submit", "localize"):
+        main([verb, "--help"])
+        known += capsys.readouterr().out
+    for option in set(re.findall(r"(--[a-z][a-z-]+)", PAGES["evaluation.md"])):
+        assert re.search(rf"{option}\b", known), option
+
+
+def test_every_protocol_and_data_set_is_on_the_page_of_evaluation():
+    for name in (*PROTOCOLS, *NAMED):
+        assert f"`{name}`" in PAGES["evaluation.md"], name
 
 
 def test_every_code_is_explained_in_the_words_of_explain():

@@ -33,6 +33,8 @@ VERBS = {
     "schema": ("avloc.cli.schema", "Print the JSON Schema of the result document."),
     "info": ("avloc.cli.info", "Show versions, kernels, devices and weights."),
     "weights": ("avloc.cli.weights", "Show the card of weights, and what they were trained on."),
+    "evaluate": ("avloc.cli.evaluate", "Score predictions under a published protocol."),
+    "submit": ("avloc.cli.submit", "Write the files of a challenge."),
     "synth": ("avloc.cli.synth", "Make partially forged recordings with exact truth."),
     "train": ("avloc.cli.train", "Train a network."),
 }

@@ -46,17 +46,23 @@ def average_precision(
     """
     if curve_start not in CURVE_STARTS:
         raise ValueError(f"curve_start must be one of {CURVE_STARTS}, got {curve_start!r}")
-    if weights is None:
-        weights = np.ones(matches.n_recordings)
-    n_references = weights[matches.reference_recordings].sum()
+    n_references = (
+        len(matches.reference_recordings) if weights is None else weights[matches.reference_recordings].sum()
+    )
     if n_references == 0:
         return np.full(len(matches.hits), np.nan)
-    row_weights = weights[matches.recordings]
-    hit_weights = matches.hits * row_weights  # (n_iou, N)
-    n_rows = np.cumsum(row_weights)
-    precision = np.cumsum(hit_weights, axis=1) / np.where(n_rows > 0, n_rows, 1.0)
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    if curve_start == "after_first" and hit_weights.shape[1]:
-        first = int(np.argmax(row_weights > 0))
-        hit_weights[:, first] = np.maximum(hit_weights[:, first] - 1.0, 0.0)
-    return (hit_weights * envelope).sum(axis=1) / n_references
+    # Precision falls from one hit to the next, so the curve is made monotone at the hits alone.
+    row_weights = None if weights is None else weights[matches.recordings]
+    n_rows = None if row_weights is None else np.cumsum(row_weights)
+    first = 0 if row_weights is None else int(np.argmax(row_weights > 0)) if len(row_weights) else 0
+    areas = np.empty(len(matches.hits))
+    for t, hits in enumerate(matches.hits):
+        at = np.flatnonzero(hits)
+        gained = np.ones(len(at)) if row_weights is None else row_weights[at].astype(np.float64)
+        seen = at + 1.0 if n_rows is None else np.maximum(n_rows[at], 1.0)
+        precision = np.cumsum(gained) / seen
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        if curve_start == "after_first":
+            gained[at == first] -= 1.0
+        areas[t] = (gained * envelope).sum() / n_references
+    return areas

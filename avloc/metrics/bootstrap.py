@@ -9,7 +9,7 @@ the 2.5th to the 97.5th percentile (Efron and Tibshirani, "An Introduction to th
 13.3).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -62,6 +62,11 @@ def bootstrap_intervals(
         for name, value in figures(counts[group].astype(np.float64)).items():
             drawn.setdefault(name, []).append(value)
     return {name: _interval(np.array(values), level) for name, values in drawn.items()}
+
+
+def sources_of(ids: Sequence[str], sources: Mapping[str, str] | None) -> list[str]:
+    """Source of each recording; itself where none is known."""
+    return [recording if sources is None else sources.get(recording, recording) for recording in ids]
 
 
 def _interval(values: np.ndarray, level: float) -> tuple[float, float] | None:

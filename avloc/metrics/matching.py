@@ -37,7 +37,7 @@ ARITHMETIC = ("float64", "float32")
 ORDERS = ("sorted", "as_given")
 
 
-def _jit(function: Callable) -> Callable:
+def jit(function: Callable) -> Callable:
     """Compile with an on-disk cache, or without one where neither the package nor the home can be written."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
@@ -45,7 +45,7 @@ def _jit(function: Callable) -> Callable:
         return numba.njit(nogil=True)(function)
 
 
-@_jit
+@jit
 def _iou(start: float, end: float, other_start: float, other_end: float, by_lengths: bool) -> float:
     overlap = min(end, other_end) - max(start, other_start)
     if overlap <= 0:
@@ -55,11 +55,11 @@ def _iou(start: float, end: float, other_start: float, other_end: float, by_leng
     return overlap / (max(end, other_end) - min(start, other_start))
 
 
-@_jit
+@jit
 def _by_score(
     spans: np.ndarray,  # (N, 2) s, proposals by recording
     splits: np.ndarray,  # (R + 1,)
-    ranks: np.ndarray,  # (N,)
+    ranks: np.ndarray,  # (N,), or (0,): the rank is the place in the recording
     truth: np.ndarray,  # (K, 2) s, references by recording
     truth_splits: np.ndarray,  # (R + 1,)
     thresholds: np.ndarray,  # (n_iou,)
@@ -69,8 +69,12 @@ def _by_score(
     found_at: np.ndarray,  # (n_iou, K), written
 ) -> None:
     for r in range(len(splits) - 1):
-        rows = splits[r] + np.argsort(ranks[splits[r] : splits[r + 1]])
-        for row in rows:
+        if truth_splits[r] == truth_splits[r + 1]:
+            continue
+        rows = np.arange(splits[r], splits[r + 1])
+        if len(ranks):
+            rows = splits[r] + np.argsort(ranks[splits[r] : splits[r + 1]])
+        for rank, row in enumerate(rows):
             for t in range(len(thresholds)):
                 best, best_iou = -1, thresholds[t]
                 for k in range(truth_splits[r], truth_splits[r + 1]):
@@ -81,54 +85,62 @@ def _by_score(
                         best, best_iou = k, iou
                 if best >= 0:
                     hits[t, row] = True
-                    found_at[t, best] = ranks[row]
+                    found_at[t, best] = rank
 
 
-@_jit
+@jit
 def _by_reference(
-    spans: np.ndarray,  # (N, 2) s, proposals by recording
-    splits: np.ndarray,  # (R + 1,)
-    ranks: np.ndarray,  # (N,)
-    truth: np.ndarray,  # (K, 2) s, references by recording
-    truth_splits: np.ndarray,  # (R + 1,)
-    thresholds: np.ndarray,  # (n_iou,)
+    spans: np.ndarray,  # as in _by_score, and so on
+    splits: np.ndarray,
+    ranks: np.ndarray,
+    truth: np.ndarray,
+    truth_splits: np.ndarray,
+    thresholds: np.ndarray,
     inclusive: bool,
     by_lengths: bool,
-    hits: np.ndarray,  # (n_iou, N), written
-    found_at: np.ndarray,  # (n_iou, K), written
+    hits: np.ndarray,
+    found_at: np.ndarray,
 ) -> None:
     for r in range(len(splits) - 1):
-        for t in range(len(thresholds)):
-            for k in range(truth_splits[r], truth_splits[r + 1]):
-                for row in range(splits[r], splits[r + 1]):
-                    iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+        for k in range(truth_splits[r], truth_splits[r + 1]):
+            n_open = len(thresholds)
+            for row in range(splits[r], splits[r + 1]):
+                iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+                if iou <= 0:  # thresholds are above it
+                    continue
+                for t in range(len(thresholds)):
                     exceeds = iou > thresholds[t] or (inclusive and iou == thresholds[t])
-                    if exceeds and not hits[t, row]:
+                    if exceeds and found_at[t, k] == NEVER and not hits[t, row]:
                         hits[t, row] = True
-                        found_at[t, k] = ranks[row]
-                        break
+                        found_at[t, k] = ranks[row] if len(ranks) else row - splits[r]
+                        n_open -= 1
+                if n_open == 0:
+                    break
 
 
-@_jit
+@jit
 def _any(
-    spans: np.ndarray,  # (N, 2) s, proposals by recording
-    splits: np.ndarray,  # (R + 1,)
-    ranks: np.ndarray,  # (N,)
-    truth: np.ndarray,  # (K, 2) s, references by recording
-    truth_splits: np.ndarray,  # (R + 1,)
-    thresholds: np.ndarray,  # (n_iou,)
+    spans: np.ndarray,  # as in _by_score, and so on
+    splits: np.ndarray,
+    ranks: np.ndarray,
+    truth: np.ndarray,
+    truth_splits: np.ndarray,
+    thresholds: np.ndarray,
     inclusive: bool,
     by_lengths: bool,
-    hits: np.ndarray,  # (n_iou, N), written
-    found_at: np.ndarray,  # (n_iou, K), written
+    hits: np.ndarray,  # left as it is
+    found_at: np.ndarray,
 ) -> None:
     for r in range(len(splits) - 1):
-        for t in range(len(thresholds)):
-            for k in range(truth_splits[r], truth_splits[r + 1]):
-                for row in range(splits[r], splits[r + 1]):
-                    iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+        for k in range(truth_splits[r], truth_splits[r + 1]):
+            for row in range(splits[r], splits[r + 1]):
+                iou = _iou(spans[row, 0], spans[row, 1], truth[k, 0], truth[k, 1], by_lengths)
+                if iou <= 0:
+                    continue
+                rank = ranks[row] if len(ranks) else row - splits[r]
+                for t in range(len(thresholds)):
                     if iou > thresholds[t] or (inclusive and iou == thresholds[t]):
-                        found_at[t, k] = min(found_at[t, k], ranks[row])
+                        found_at[t, k] = min(found_at[t, k], rank)
 
 
 _KERNELS = {"by_score": _by_score, "by_reference": _by_reference, "any": _any}
@@ -142,23 +154,40 @@ class Matches:
     ----------
     hits : np.ndarray [shape=(n_iou, N), bool]
         Whether the row serves a reference.
-    scores : np.ndarray [shape=(N,)]
-        Descending.
-    recordings : np.ndarray [shape=(N,), int64]
+    rows : np.ndarray [shape=(N,), int64]
+        Row of ``proposals`` that each is.
+    recordings : np.ndarray [shape=(N,), int32]
         Recording of each row.
+    ranks : np.ndarray [shape=(N,) or (0,), int32]
+        Rank (0 first) of each row of ``proposals`` inside its recording; empty: its place there.
     found_at : np.ndarray [shape=(n_iou, K), int64]
         Rank (0 first) inside its recording of the proposal that serves each reference; ``NEVER`` for a miss.
-    reference_recordings : np.ndarray [shape=(K,), int64]
-        Recording of each reference.
-    n_recordings : int
+    proposals, references : SegmentTable
+        What was matched.
     """
 
     hits: np.ndarray
-    scores: np.ndarray
+    rows: np.ndarray
     recordings: np.ndarray
+    ranks: np.ndarray
     found_at: np.ndarray
-    reference_recordings: np.ndarray
-    n_recordings: int
+    proposals: SegmentTable
+    references: SegmentTable
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Score of each row, descending, shape (N,), float64."""
+        return self.proposals.scores[self.rows]
+
+    @property
+    def reference_recordings(self) -> np.ndarray:
+        """Recording of each reference, shape (K,), int32."""
+        return self.references.recordings
+
+    @property
+    def n_recordings(self) -> int:
+        """Recordings of the two tables."""
+        return len(self.references.ids)
 
 
 def match(
@@ -171,6 +200,7 @@ def match(
     union: str = "exact",
     arithmetic: str = "float64",
     order: str = "sorted",
+    sorted_like: Matches | None = None,
 ) -> Matches:
     """Match the proposals of every recording to its references.
 
@@ -186,6 +216,8 @@ def match(
         Rank of a proposal inside its recording: ``"sorted"`` by descending score, then start, then end, then
         file order; ``"as_given"``: file order. Rows of the result are sorted by score either way; equal
         scores by recording id, then rank (``"sorted"``), or in file order (``"as_given"``).
+    sorted_like : Matches or None
+        Another match of the same tables, arithmetic and order, whose sorted rows are taken over.
 
     Returns
     -------
@@ -203,54 +235,55 @@ def match(
         )
     if proposals.scores is None:
         raise ValueError("proposals must have scores, got a table without")
-    ranks = rank_rows(proposals, order)
     dtype = np.float64 if arithmetic == "float64" else np.float32
+    if sorted_like is not None:
+        ranks = sorted_like.ranks
+    else:
+        ranks = np.zeros(0, dtype=np.int32) if order == "as_given" else rank_rows(proposals)
     thresholds = np.asarray(iou_thresholds, dtype=dtype)
-    hits = np.zeros((len(thresholds), len(proposals.starts)), dtype=np.bool_)
+    shape = (len(thresholds), len(proposals.starts))
+    # Nothing is a hit without an assignment, and nothing times a hundred million rows is still a lot.
+    any_serves = assignment == "any"
+    hits = np.broadcast_to(np.False_, shape) if any_serves else np.zeros(shape, dtype=np.bool_)
     found_at = np.full((len(thresholds), len(references.starts)), NEVER, dtype=np.int64)
-    spans = [np.stack([t.starts, t.ends], axis=1).astype(dtype) for t in (proposals, references)]
     _KERNELS[assignment](
-        spans[0],
+        proposals.spans(dtype),
         proposals.splits,
         ranks,
-        spans[1],
+        references.spans(dtype),
         references.splits,
         thresholds,
         hit == "greater_equal",
         union == "lengths",
-        hits,
+        np.zeros((0, 0), dtype=np.bool_) if any_serves else hits,
         found_at,
     )
-    by_score = _global_order(proposals, proposals.scores.astype(dtype), ranks, order)
-    return Matches(
-        hits=hits[:, by_score],
-        scores=proposals.scores[by_score],
-        recordings=proposals.recordings[by_score],
-        found_at=found_at,
-        reference_recordings=references.recordings,
-        n_recordings=len(references.ids),
-    )
+    rows = _by_descending_score(proposals, ranks, dtype, order) if sorted_like is None else sorted_like.rows
+    if not any_serves:
+        for of_threshold in hits:  # one at a time: all of them once more would be as large as the table
+            of_threshold[:] = of_threshold[rows]
+    recordings = proposals.recordings[rows] if sorted_like is None else sorted_like.recordings
+    return Matches(hits, rows, recordings, ranks, found_at, proposals, references)
 
 
-def rank_rows(proposals: SegmentTable, order: str) -> np.ndarray:
-    """Rank (0 first) of every row inside its recording, shape (N,), int64."""
+def rank_rows(proposals: SegmentTable) -> np.ndarray:
+    """Rank (0 first) of every row inside its recording by score, start and end, shape (N,), int32."""
     owner = proposals.recordings
-    ranks = np.arange(len(owner)) - proposals.splits[owner]
-    if order == "as_given":
-        return ranks
+    ranks = (np.arange(len(owner)) - proposals.splits[owner]).astype(np.int32)
     rows = np.lexsort((proposals.ends, proposals.starts, -proposals.scores, owner))
     sorted_ranks = np.empty_like(ranks)
     sorted_ranks[rows] = ranks  # recordings are contiguous, so position minus split is the rank there too
     return sorted_ranks
 
 
-def _global_order(proposals: SegmentTable, scores: np.ndarray, ranks: np.ndarray, order: str) -> np.ndarray:
+def _by_descending_score(proposals: SegmentTable, ranks: np.ndarray, dtype: type, order: str) -> np.ndarray:
     """Rows by descending score; ties as ``match`` says."""
+    falling = -proposals.scores.astype(dtype)
     if order == "as_given":
-        return np.argsort(-scores, kind="stable")
+        return np.argsort(falling, kind="stable")
     place = {recording: i for i, recording in enumerate(sorted(proposals.ids))}
     by_id = np.array([place[recording] for recording in proposals.ids], dtype=np.int64)
-    return np.lexsort((ranks, by_id[proposals.recordings], -scores))
+    return np.lexsort((ranks, by_id[proposals.recordings], falling))
 
 
 def _check_options(**chosen: str) -> None:

@@ -7,6 +7,8 @@ beyond the end of the recording, duplicates and overlapping rows are legal, beca
 score them; a row that ends before it starts, or that holds NaN or infinity, is not.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,8 +69,7 @@ class SegmentTable:
             or np.any(np.diff(splits) < 0)
         ):
             raise ValueError(f"splits must rise from 0 to {n} in {len(self.ids) + 1} entries, got {splits!r}")
-        if len(set(self.ids)) != len(self.ids):
-            twice = sorted({i for i in self.ids if self.ids.count(i) > 1})[:5]
+        if twice := repeated(self.ids):
             raise ValueError(f"every recording id must stand once, got {twice} more than once")
 
     @classmethod
@@ -103,7 +104,10 @@ class SegmentTable:
     @classmethod
     def from_references(cls, references: Iterable[Reference]) -> "SegmentTable":
         """Table of reference segments in file order; no segment means a genuine recording."""
-        pairs = [(r.recording_id, [(s.start, s.end) for s in r.segments]) for r in references]
+        pairs = [
+            (r.recording_id, [(s.start, s.end) for s in r.segments] if r.rows is None else r.rows)
+            for r in references
+        ]
         _refuse_duplicates([recording for recording, _ in pairs], "references")
         return cls.from_spans(dict(pairs))
 
@@ -120,6 +124,19 @@ class SegmentTable:
         _refuse_duplicates([recording for recording, _ in pairs], "predictions")
         return cls.from_rows(dict(pairs))
 
+    @classmethod
+    def joined(cls, tables: Sequence["SegmentTable"], *, source: str = "predictions") -> "SegmentTable":
+        """Table of the recordings of several tables in turn; AnnotationError if one stands twice."""
+        ids = [recording for table in tables for recording in table.ids]
+        _refuse_duplicates(ids, source)
+        columns = [
+            np.concatenate([getattr(table, name) for table in tables])
+            for name in ("starts", "ends", "scores")
+        ]
+        splits = np.concatenate([[0], np.cumsum(np.concatenate([table.counts for table in tables]))])
+        n_skipped = sum(table.n_skipped for table in tables)
+        return cls(*columns, splits.astype(np.int64), tuple(ids), n_skipped)
+
     @property
     def counts(self) -> np.ndarray:
         """Rows per recording, shape (R,), int64."""
@@ -127,18 +144,46 @@ class SegmentTable:
 
     @property
     def recordings(self) -> np.ndarray:
-        """Index into ``ids`` of every row, shape (N,), int64."""
-        return np.repeat(np.arange(len(self.ids)), self.counts)
+        """Index into ``ids`` of every row, shape (N,), int32."""
+        return np.repeat(np.arange(len(self.ids), dtype=np.int32), self.counts)
+
+    def spans(self, dtype: type) -> np.ndarray:
+        """Start and end of every row beside each other, shape (N, 2), of type ``dtype``."""
+        spans = np.empty((len(self.starts), 2), dtype=dtype)
+        spans[:, 0], spans[:, 1] = self.starts, self.ends
+        return spans
 
     def select(self, ids: Sequence[str]) -> "SegmentTable":
         """Return the table of ``ids`` in that order; an id that has no entry here gets no rows."""
+        ids = tuple(ids)
+        if ids == self.ids:
+            return self
         place = {recording: i for i, recording in enumerate(self.ids)}
-        found = [place.get(recording, -1) for recording in ids]
-        spans = [np.arange(self.splits[i], self.splits[i + 1]) if i >= 0 else np.arange(0) for i in found]
-        rows = np.concatenate(spans) if spans else np.arange(0)
-        splits = np.concatenate([[0], np.cumsum([len(span) for span in spans])]).astype(np.int64)
+        found = np.array([place.get(recording, -1) for recording in ids], dtype=np.int64)
+        counts = np.where(found >= 0, self.counts[found], 0) if len(self.ids) else np.zeros_like(found)
+        splits = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        firsts = self.splits[found] if len(self.ids) else splits[:-1]
+        # Of a table with a hundred million rows every column more counts.
+        index = np.int32 if max(len(self.starts), splits[-1]) < 2**31 else np.int64
+        rows = np.repeat((firsts - splits[:-1]).astype(index), counts)
+        rows += np.arange(splits[-1], dtype=index)
         scores = None if self.scores is None else self.scores[rows]
-        return SegmentTable(self.starts[rows], self.ends[rows], scores, splits, tuple(ids), self.n_skipped)
+        return SegmentTable(self.starts[rows], self.ends[rows], scores, splits, ids, self.n_skipped)
+
+    def by_score(self) -> "SegmentTable":
+        """Return the table with the rows of every recording by descending score, ties in file order."""
+        rows = np.lexsort((-self.scores, self.recordings))
+        return SegmentTable(
+            self.starts[rows], self.ends[rows], self.scores[rows], self.splits, self.ids, self.n_skipped
+        )
+
+    def from_frames(self, rate: float) -> "SegmentTable":
+        """Return the table in seconds where times are frames: divided by ``rate`` (Hz) in float32."""
+        starts, ends = (
+            (times.astype(np.float32) / np.float32(rate)).astype(np.float64)
+            for times in (self.starts, self.ends)
+        )
+        return SegmentTable(starts, ends, self.scores, self.splits, self.ids, self.n_skipped)
 
     def unsorted(self) -> tuple[str, ...]:
         """Ids of recordings whose rows are not in order of descending score."""
@@ -149,9 +194,15 @@ class SegmentTable:
         return tuple(self.ids[i] for i in np.unique(owner[1:][rises]))
 
 
+def repeated(ids: Sequence[str]) -> list[str]:
+    """Return the first five ids, in order of the text, that stand more than once."""
+    if len(set(ids)) == len(ids):
+        return []
+    return sorted(recording for recording, n in Counter(ids).items() if n > 1)[:5]
+
+
 def _refuse_duplicates(ids: Sequence[str], source: str) -> None:
-    if len(set(ids)) != len(ids):
-        twice = sorted({i for i in ids if ids.count(i) > 1})[:5]
+    if twice := repeated(ids):
         raise AnnotationError(f"{source}: every recording must stand once, got {twice} more than once")
 
 
@@ -163,7 +214,7 @@ def _build(
     splits, n_skipped = [0], 0
     for recording, entries in rows.items():
         for k, entry in enumerate(entries):
-            problem = _problem(entry, width)
+            problem = row_problem(entry, width)
             if problem is None:
                 flat.append(tuple(float(value) for value in entry))
             elif skip_invalid:
@@ -177,14 +228,14 @@ def _build(
     return SegmentTable(starts, ends, scores, np.array(splits, dtype=np.int64), tuple(rows), n_skipped)
 
 
-def _problem(entry: Sequence[float], width: int) -> str | None:
+def row_problem(entry: Sequence[float], width: int) -> str | None:
     """Say what is wrong with a row, or None."""
     names = "[score, start_s, end_s]" if width == 3 else "[start_s, end_s]"
     try:
         values = [float(value) for value in entry]
     except (TypeError, ValueError):
         return f"expected {names} as numbers"
-    if len(values) != width or not np.all(np.isfinite(values)):
+    if len(values) != width or not all(map(math.isfinite, values)):
         return f"expected {names}, all finite"
     if values[-1] < values[-2]:
         return "expected end >= start"

@@ -43,7 +43,7 @@ MODALITIES = {"audio": "sound", "visual": "picture", "both": "both", "unknown": 
 
 def csv_header() -> str:
     """Line of column names."""
-    return _csv_line(CSV_COLUMNS)
+    return csv_line(CSV_COLUMNS)
 
 
 def csv_rows(prediction: Prediction) -> str:
@@ -74,7 +74,7 @@ def csv_rows(prediction: Prediction) -> str:
     ]
     keys = ("start_s", "end_s", "score", "llr", "modality", "channel", "face")
     rows = [[segment[key] for key in keys] for segment in document["segments"]] or [[None] * len(keys)]
-    return "".join(_csv_line([*common, *row]) for row in rows)
+    return "".join(csv_line([*common, *row]) for row in rows)
 
 
 def text_block(prediction: Prediction) -> str:
@@ -100,7 +100,8 @@ def text_block(prediction: Prediction) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def _csv_line(cells: Iterable[Any]) -> str:
+def csv_line(cells: Iterable[Any]) -> str:
+    """One line of comma-separated cells, neutralised as in ``csv_rows``; None is an empty cell."""
     return ",".join(_cell(cell) for cell in cells) + "\n"
 
 

@@ -199,7 +199,9 @@ class Reference:
     """The ground truth of one recording.
 
     ``segments`` in file order; no segment means a genuine recording. ``audio`` and ``visual`` hold what was
-    forged in each stream, None where that is not known. ``duration`` in seconds.
+    forged in each stream, None where that is not known. ``duration`` in seconds. ``rows`` holds
+    (start_s, end_s) as the annotation has them, for scoring, where not all of them are segments: of zero
+    length, or before the start; otherwise None.
     """
 
     recording_id: str
@@ -208,6 +210,12 @@ class Reference:
     visual: Timeline | None = None
     duration: float | None = None
     attributes: Mapping = field(default_factory=dict)
+    rows: tuple[tuple[float, float], ...] | None = None
+
+    @property
+    def is_forged(self) -> bool:
+        """Whether the annotation lists anything, which is the truth of official recording scores."""
+        return bool(self.segments if self.rows is None else self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def test_kernels_compile_without_a_cache_where_nothing_can_be_written(monkeypatc
         return lambda function: compiled.append(function) or function
 
     monkeypatch.setattr(matching.numba, "njit", njit)
-    assert matching._jit(exact_iou) is exact_iou and compiled == [exact_iou]
+    assert matching.jit(exact_iou) is exact_iou and compiled == [exact_iou]
 
 
 def test_scoring_does_not_import_torch():

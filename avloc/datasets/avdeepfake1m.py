@@ -1,0 +1,165 @@
+"""AV-Deepfake1M and AV-Deepfake1M++: one list a split, or one JSON file beside each recording.
+
+Entries hold file, original, split, modify_type (real, visual_modified, audio_modified, both_modified),
+audio_model, video_model (++ only), fake_segments, audio_fake_segments and visual_fake_segments in seconds,
+video_frames, audio_frames. There is no duration; video_frames / 25 is taken, because audio_frames are wrong
+for fake audio. Some entries list a segment under the stream that was not modified: it is cleared by
+modify_type. Scores are taken on fake_segments. The test lists (``test_files.txt`` and its kin) have no truth.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from avloc.datasets.annotation import (
+    SPLITS,
+    AnnotatedDataset,
+    find_annotation,
+    json_entries,
+    make_reference,
+    number_of,
+    read_text,
+    spans_of,
+    text_of,
+)
+from avloc.errors import AnnotationError
+from avloc.registry import DATASETS
+from avloc.structures import Reference
+
+FILES = ("{split}_metadata.json", "metadata.json", "val_metadata.json", "train_metadata.json")
+FRAME_RATE = 25  # of every recording of the set, Hz
+MODALITIES = {
+    "real": "none",
+    "visual_modified": "visual",
+    "audio_modified": "audio",
+    "both_modified": "both",
+}
+
+
+@DATASETS.register_module()
+class AvDeepfake1mDataset(AnnotatedDataset):
+    """Recordings of AV-Deepfake1M or AV-Deepfake1M++.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder with ``{train,val}_metadata.json``, one such file, or a folder with a JSON file beside each
+        recording.
+    split : str or None
+        ``"train"`` or ``"val"``; None: all of the file, or of both files.
+
+    Raises
+    ------
+    AnnotationError
+        With file and key.
+    """
+
+    def __init__(self, *, root: str | Path, split: str | None = None) -> None:
+        folder = Path(root)
+        beside = sorted(folder.rglob("*.json")) if folder.is_dir() and not list(folder.glob("*.json")) else []
+        if beside:
+            references = (_reference_beside(path, folder) for path in beside)
+            super().__init__(folder, folder, references, split=split)
+            return
+        both = [folder / f"{name}_metadata.json" for name in ("train", "val")]
+        if split is None and all(path.is_file() for path in both):
+            references = (reference for path in both for reference in avdeepfake1m_references(path))
+            super().__init__(folder, folder, references, split=split, place=lambda r: _place(r, folder))
+            return
+        path = find_annotation(root, [name.format(split=split) for name in FILES])
+        super().__init__(
+            path,
+            path.parent,
+            avdeepfake1m_references(path),
+            split=split,
+            place=lambda r: _place(r, path.parent),
+        )
+
+
+def _place(reference: Reference, folder: Path) -> str:
+    """Path below ``folder``: recordings lie in the folder of their split, or beside its list."""
+    split = reference.attributes.get("split")
+    below = f"{split}/{reference.recording_id}"
+    return below if split and (folder / below).exists() else reference.recording_id
+
+
+def avdeepfake1m_references(path: Path) -> Iterator[Reference]:
+    """Truth of every entry, in file order; errors name file and key."""
+    for number, entry in enumerate(json_entries(path)):
+        name = text_of(entry, "file", f"{str(path)!r}, entry {number}")
+        yield _reference(entry, name, f"{str(path)!r}, {name!r}", split=_split_of_file(path))
+
+
+def listed_files(path: str | Path) -> list[str]:
+    """Names of a list without truth, such as ``test_files.txt``, in file order.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read or names a file twice.
+    """
+    names = [line.strip() for line in read_text(Path(path)).splitlines() if line.strip()]
+    if len(set(names)) != len(names):
+        raise AnnotationError(f"{str(path)!r}: a name stands twice")
+    return names
+
+
+def _reference_beside(path: Path, folder: Path) -> Reference:
+    try:
+        entry = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{str(path)!r}: not JSON: {error}") from error
+    if not isinstance(entry, dict):
+        raise AnnotationError(f"{str(path)!r}: expected an object, got {type(entry).__name__}")
+    name = entry.get("file") or path.relative_to(folder).with_suffix(".mp4").as_posix()
+    return _reference(entry, name, repr(str(path)), split=None)
+
+
+def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Reference:
+    modify_type = entry.get("modify_type")
+    if modify_type is not None and modify_type not in MODALITIES:
+        raise AnnotationError(
+            f"{where}: modify_type must be one of {sorted(MODALITIES)}, got {modify_type!r}"
+        )
+    if "fake_segments" not in entry and modify_type != "real":
+        raise AnnotationError(
+            f"{where}: expected 'fake_segments', got the keys {sorted(entry)}; "
+            "a list without truth cannot be scored"
+        )
+    rows = spans_of(entry, "fake_segments", where)
+    modality = MODALITIES.get(modify_type)
+    frames = number_of(entry, "video_frames", where)
+    attributes = {
+        "split": sys.intern(str(entry["split"])) if entry.get("split") else split,
+        "modality": modality if rows or modality is None else "none",
+    }
+    generators = [entry[key] for key in ("audio_model", "video_model") if entry.get(key)]
+    if generators:
+        attributes["generator"] = sys.intern("+".join(map(str, generators)))  # one of a few, a million times
+    if isinstance(entry.get("original"), str):
+        attributes["source"] = entry["original"]
+    return make_reference(
+        name,
+        rows,
+        audio=_of_stream(entry, "audio", modality, rows, where),
+        visual=_of_stream(entry, "visual", modality, rows, where),
+        duration=frames / FRAME_RATE if frames else None,
+        attributes=attributes,
+    )
+
+
+def _of_stream(entry: dict, stream: str, modality: str | None, rows: tuple, where: str) -> tuple | None:
+    """Rows of one stream: none if it was not modified, whatever is listed under it; None: not known."""
+    if modality is not None and modality not in (stream, "both"):
+        return ()
+    key = f"{stream}_fake_segments"
+    if key in entry:
+        return spans_of(entry, key, where)
+    return rows if modality is not None else None
+
+
+def _split_of_file(path: Path) -> str | None:
+    """Split that the name of a metadata file says, as in ``val_metadata.json``."""
+    word = path.name.split("_")[0]
+    return word if word in SPLITS else None

@@ -1,0 +1,1 @@
+"""Whole experiments: files in, tables out."""
