@@ -1,6 +1,8 @@
-"""``avloc weights``: what weights say about themselves, and whether that fits the manifests of recordings."""
+"""``avloc weights``: what weights say about themselves, and whether they compute what was published."""
 
 import sys
+from dataclasses import asdict
+from math import isfinite
 
 import click
 
@@ -23,7 +25,7 @@ def _as_json(format_: str | None) -> bool:
 
 @click.group()
 def weights() -> None:
-    """Show the card of weights, and what they were trained on."""
+    """Show the card of weights and what they were trained on; compare networks with published ones."""
 
 
 @weights.command()
@@ -71,4 +73,36 @@ def trained_on(name: str, media: tuple[str, ...], format_: str | None) -> None:
     check = check_training_list(found.recordings, media)
     click.echo(canonical(check.to_dict()) if _as_json(format_) else str(check))
     if not check.is_clean:
+        click.get_current_context().exit(FAILED)
+
+
+@weights.command()
+@click.argument("fixtures", nargs=-1, required=True, metavar="FIXTURE.json...")
+@_format_option
+def parity(fixtures: tuple[str, ...], format_: str | None) -> None:
+    """Run public networks with pseudo-random weights and compare them with what the authors' code answered.
+
+    The .npz of each FIXTURE is read from beside it. Prints the largest error of every output; exit code 3 if
+    one is outside its tolerance.
+    """
+    from avloc.studies.parity.run import largest_by_output, run_fixture
+
+    found = {fixture: run_fixture(fixture) for fixture in fixtures}
+    if _as_json(format_):
+        rows = [
+            {**asdict(row), "error": row.error if row.passes or isfinite(row.error) else None}
+            | {"passes": row.passes, "file": fixture}
+            for fixture, rows in found.items()
+            for row in rows
+        ]
+        click.echo(canonical(rows))
+    else:
+        for rows in found.values():
+            for row in largest_by_output(rows):
+                told = "ok" if row.passes else "OUTSIDE"
+                click.echo(
+                    f"{row.fixture:<28} {row.output:<26} {row.error:9.2e}  allowed {row.allowed:8.1e}  "
+                    f"{told:<8} case {row.case}"
+                )
+    if not all(row.passes for rows in found.values() for row in rows):
         click.get_current_context().exit(FAILED)

@@ -1,0 +1,1 @@
+"""Whole experiments: several packages at work on one question."""
