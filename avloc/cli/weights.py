@@ -76,6 +76,58 @@ def trained_on(name: str, media: tuple[str, ...], format_: str | None) -> None:
         click.get_current_context().exit(FAILED)
 
 
+@weights.command("import")
+@click.argument("file", metavar="FILE")
+@click.option("--as", "name", required=True, metavar="NAME", help="What --weights calls it from then on.")
+@click.option(
+    "--encoders",
+    metavar="audio=NAME,visual=NAME",
+    help="Imported encoders that the network reads; 'none': saved features only.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A size that the file does not tell, such as n_heads=2; may be given several times.",
+)
+@_format_option
+def import_(
+    file: str, name: str, encoders: str | None, settings: tuple[str, ...], format_: str | None
+) -> None:
+    """Convert the public checkpoint FILE to weights of avloc, and print its card.
+
+    Checkpoints of Auto-AVSR, AV-HuBERT, DiMoDif and AuViRe are read, without running anything in them.
+    """
+    from avloc.models.weights.importing import import_weights
+
+    path, card = import_weights(
+        file,
+        name,
+        encoders=None if encoders is None else read_pairs("--encoders", encoders),
+        settings={key: read_plain(value) for key, value in read_pairs("--set", ",".join(settings)).items()},
+    )
+    as_json = _as_json(format_)
+    click.echo(canonical({**card.to_dict(), "path": str(path)}) if as_json else card.as_text(), nl=as_json)
+
+
+def read_pairs(option: str, text: str) -> dict[str, str]:
+    """Read ``key=value,key=value``; ``none`` and nothing are no pairs."""
+    if text in ("", "none"):
+        return {}
+    pairs = [part.partition("=") for part in text.split(",")]
+    if wrong := [key for key, sign, value in pairs if not (key and sign and value)]:
+        raise click.UsageError(f"{option} takes key=value pairs with commas between them, got {wrong[0]!r}")
+    return {key: value for key, _, value in pairs}
+
+
+def read_plain(text: str) -> bool | int | str:
+    """Read a whole number, true or false, or a word."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isdigit() else text
+
+
 @weights.command()
 @click.argument("fixtures", nargs=-1, required=True, metavar="FIXTURE.json...")
 @_format_option

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from avloc.errors import CheckpointError
+
+GLOBAL_NAME = re.compile(r"GLOBAL ([\w.]+)")  # in the message of torch
 
 
 def read_torch_file(path: str | os.PathLike[str]) -> Mapping:
@@ -34,8 +37,10 @@ def read_torch_file(path: str | os.PathLike[str]) -> Mapping:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
+        named = GLOBAL_NAME.search(str(error))  # its first line advises to load the file all the same
+        why = f"it names {named[1]}" if named else first_line(error)
         raise CheckpointError(
-            f"{shown}: holds something other than tensors and was refused: {first_line(error)}"
+            f"{shown}: holds something other than tensors and was refused: {why}"
         ) from error
     except Exception as error:  # torch raises half a dozen types on garbage, up to UnicodeDecodeError
         raise CheckpointError(
