@@ -5,6 +5,7 @@ for non-commercial research; avloc reads them from a user's disk. GELU is the ex
 torch's default epsilon.
 """
 
+import copy
 from fractions import Fraction
 
 import torch
@@ -160,6 +161,12 @@ class AvHubertEncoder(nn.Module):
         if partly is not None:
             x = x.masked_fill(~mask[:, :, None], 0.0)
         return x.transpose(1, 2), mask
+
+    def of_stream(self, stream: str) -> "AvHubertEncoder":
+        """Give an encoder of another stream that shares all weights."""
+        other = copy.copy(self)
+        other.stream, other.inputs = stream, self.INPUTS[stream]
+        return other
 
     def encode(self, banks: Tensor | None, crops: Tensor | None, mask: Tensor | None = None) -> Tensor:
         """Give (B, T, width) of filter-banks (B, T, 104) and crops (B, T, 88, 88); one may be None."""

@@ -31,6 +31,16 @@ DEFAULT_ENCODERS = {
         "visual": ("AvHubertEncoder", "av-hubert"),
     },
 }
+# The networks suppress what a window proposes; what is left of several windows is suppressed hard.
+DECODING = {
+    "method": "across_windows",
+    "iou_threshold": 0.7,
+    "min_score": 0.0,
+    "point_weight": 1.0,
+    "inside_weight": 0.0,
+    "contrast_weight": 0.0,
+    "sharpness_weight": 0.0,
+}
 LICENCES = {
     "AutoAvsrAudioEncoder": "non-commercial",
     "AutoAvsrVisualEncoder": "non-commercial",
@@ -98,7 +108,8 @@ def import_weights(
         raise CheckpointError(f"{shown!r} holds an encoder ({kind}), which reads no other encoders")
     target = user_folder() / "weights" / f"{name}{SUFFIX}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"model": config, "decoding": {}, "train": {}}
+    decoding = dict(DECODING) if kind in DEFAULT_ENCODERS else {}
+    whole = {"model": config, "decoding": decoding, "train": {}}
     save_weights(target, network, config=whole, card=card, exact=True)
     return target, card
 
