@@ -107,7 +107,7 @@ def suppress(rows: Tensor, *, drops_last: bool = True, most: int = MOST_KEPT) ->
 
 def _decode(logits: Tensor, offsets: Tensor, frame: Tensor, ends: Tensor | int) -> Tensor:
     ends = torch.as_tensor(ends, dtype=offsets.dtype, device=offsets.device).reshape(-1, 1)
-    starts = (frame - offsets[..., 0]).clamp_min(0.0)
+    starts = torch.minimum((frame - offsets[..., 0]).clamp_min(0.0), ends)  # of a point behind the end
     stops = torch.minimum(frame + offsets[..., 1], ends)
     return torch.stack((logits.sigmoid(), starts, stops), dim=2)  # (B, N, 3)
 

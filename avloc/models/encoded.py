@@ -61,8 +61,9 @@ class EncodedNetwork(nn.Module):
     ----------
     network : DiMoDif or AuViRe
         Reads embeddings.
-    audio_encoder, visual_encoder : nn.Module
-        Give (B, 768, T) at 25 Hz. They may share their weights.
+    audio_encoder, visual_encoder : nn.Module, optional
+        Give (B, 768, T) at 25 Hz. They may share their weights. Without them only ``score`` can be used, on
+        embeddings that were saved.
     quirks : PublishedQuirks
         What of the public code is kept.
     """
@@ -75,8 +76,8 @@ class EncodedNetwork(nn.Module):
         self,
         network: DiMoDif | AuViRe,
         *,
-        audio_encoder: nn.Module,
-        visual_encoder: nn.Module,
+        audio_encoder: nn.Module | None = None,
+        visual_encoder: nn.Module | None = None,
         quirks: PublishedQuirks = PublishedQuirks(),  # noqa: B008 - it is frozen
     ) -> None:
         super().__init__()
@@ -88,7 +89,8 @@ class EncodedNetwork(nn.Module):
     @property
     def inputs(self) -> dict[str, tuple[str, ...]]:
         """Name the transforms that each encoder reads, by stream."""
-        return {"audio": self.audio_encoder.inputs, "visual": self.visual_encoder.inputs}
+        encoders = {"audio": self.audio_encoder, "visual": self.visual_encoder}
+        return {stream: encoder.inputs for stream, encoder in encoders.items() if encoder is not None}
 
     def forward(
         self,
@@ -134,24 +136,30 @@ class EncodedNetwork(nn.Module):
         rows = decode_tiles(outputs.logits, outputs.offsets, ends=end)
         kept = []
         for window in rows:
-            picked, found = suppress(window, drops_last=self.quirks.drops_last, most=self.quirks.most_kept)
+            window, picked, found = self._suppress(window, end)
             is_sound = window[picked, 3]
             kept.append(_to_proposals(found, torch.stack((is_sound, 1 - is_sound), dim=1)))
-        return EncodedOutputs(kept, best.flip(1)[:, :, :n_frames], _logit(rows[:, 0, 0]))
+        return EncodedOutputs(kept, best.flip(1)[:, :, :n_frames], _best_logit(rows, end))
 
     def _of_auvire(self, outputs: AuViReOutputs, n_frames: int, end: int) -> EncodedOutputs:
         factors = self.network.level_factors
         rows = decode_levels(outputs.logits, outputs.offsets, factors=factors, ends=end)
         kept = []
         for window in rows:
-            _, found = suppress(window, drops_last=self.quirks.drops_last, most=self.quirks.most_kept)
+            _, _, found = self._suppress(window, end)
             kept.append(_to_proposals(found, torch.full_like(found[:, :2], torch.nan)))
         at_full_rate = [
             level.repeat_interleave(factor, dim=1)
             for level, factor in zip(outputs.logits, factors, strict=True)
         ]
         best = torch.stack(at_full_rate).amax(0)[:, None, :n_frames].expand(-1, 2, -1)
-        return EncodedOutputs(kept, best, _logit(rows[:, 0, 0]))
+        return EncodedOutputs(kept, best, _best_logit(rows, end))
+
+    def _suppress(self, window: Tensor, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave out what begins behind the end, then suppress: rows, those picked of them, what is kept."""
+        window = window[window[:, 1] < end]
+        picked, kept = suppress(window, drops_last=self.quirks.drops_last, most=self.quirks.most_kept)
+        return window, picked, kept
 
 
 def with_encoders(network: nn.Module, card: Card) -> nn.Module:
@@ -193,6 +201,11 @@ def _to_proposals(kept: Tensor, modality: Tensor) -> Proposals:
     """Make proposals of rows (score, start, end in seconds); those without length are left out."""
     proposals = Proposals(kept[:, 1:].float(), kept[:, 0].float(), modality.float())
     return proposals[kept[:, 2] > kept[:, 1]]
+
+
+def _best_logit(rows: Tensor, end: int) -> Tensor:
+    """Logit of the best row of each window that begins before the end, of (B, N, 3 or more)."""
+    return _logit(rows[..., 0].masked_fill(rows[..., 1] >= end, 0.0).amax(1))
 
 
 def _logit(score: Tensor) -> Tensor:
