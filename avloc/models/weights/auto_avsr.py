@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from avloc.errors import CheckpointError
-from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.weights.torch_file import copy_tensors, read_torch_file
 
 DROPPED = ("decoder.", "ctc.")
@@ -74,6 +73,22 @@ def is_visual(state: Mapping[str, Tensor]) -> bool:
     return any(key.startswith("frontend.frontend3D.") for key in state)
 
 
-def make_auto_avsr(state: Mapping[str, Tensor]) -> AutoAvsrVisualEncoder | AutoAvsrAudioEncoder:
-    """Make the encoder of the published size that a state dict in own names is of; nothing is loaded."""
-    return AutoAvsrVisualEncoder() if is_visual(state) else AutoAvsrAudioEncoder()
+def describe_auto_avsr(state: Mapping[str, Tensor]) -> dict:
+    """Read the ``model`` key of a configuration off the shapes of a state dict in own names.
+
+    Raises
+    ------
+    KeyError
+        If an entry that tells a size is missing.
+    """
+    visual = is_visual(state)
+    stem = state["frontend.frontend3D.0.weight" if visual else "frontend.trunk.conv1.weight"]
+    blocks = {key.split(".")[1] for key in state if key.startswith("encoders.")}
+    return {
+        "type": "AutoAvsrVisualEncoder" if visual else "AutoAvsrAudioEncoder",
+        "stem_width": stem.shape[0],
+        "width": state["embed.0.weight"].shape[0],
+        "n_heads": state["encoders.0.self_attn.pos_bias_u"].shape[0],
+        "n_blocks": len(blocks),
+        "hidden": state["encoders.0.feed_forward.w_1.weight"].shape[0],
+    }

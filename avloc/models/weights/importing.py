@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from avloc.errors import CheckpointError
 from avloc.models.building import build_model
-from avloc.models.weights.auto_avsr import is_visual, to_own_names
-from avloc.models.weights.av_hubert import read_av_hubert
+from avloc.models.weights.auto_avsr import describe_auto_avsr, to_own_names
+from avloc.models.weights.av_hubert import describe_av_hubert, read_av_hubert
 from avloc.models.weights.card import Card, unmeasured_card
 from avloc.models.weights.locate import NAME, SUFFIX, find_weights, user_folder
 from avloc.models.weights.published_networks import is_auvire, is_dimodif, model_entries, read_network
@@ -124,7 +124,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict, dict[str, Tenso
     """
     shown = repr(os.fspath(path))
     if _is_of_fairseq(path):
-        return {"type": "AvHubertEncoder", "stream": "both"}, read_av_hubert(path)
+        state = read_av_hubert(path)
+        return _described(shown, describe_av_hubert, state), state
     content = read_torch_file(path)
     entries = model_entries(content)
     if is_auvire(entries) or is_dimodif(entries):
@@ -132,8 +133,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict, dict[str, Tenso
     inner = content.get("state_dict", content)
     state = to_own_names(inner) if isinstance(inner, Mapping) else {}
     if "embed.0.weight" in state and "after_norm.weight" in state:
-        kind = "AutoAvsrVisualEncoder" if is_visual(state) else "AutoAvsrAudioEncoder"
-        return {"type": kind}, copy_tensors(path, state)
+        state = copy_tensors(path, state)
+        return _described(shown, describe_auto_avsr, state), state
     first = sorted(map(str, entries or content))[:5]
     raise CheckpointError(
         f"{shown}: is no checkpoint of Auto-AVSR, AV-HuBERT, DiMoDif or AuViRe; its keys begin {first}"
@@ -162,6 +163,13 @@ def _is_of_fairseq(path: str | os.PathLike[str]) -> bool:
             return any(b"feature_extractor_audio.proj" in archive.read(name) for name in found)
     except Exception:  # whatever it is, the reader that comes next says so
         return False
+
+
+def _described(shown: str, describe: Callable[[Mapping], dict], state: Mapping[str, Tensor]) -> dict:
+    try:
+        return describe(state)
+    except (KeyError, IndexError) as error:
+        raise CheckpointError(f"{shown}: lacks {error}, so its size is not known") from error
 
 
 def _build(shown: str, config: Mapping) -> object:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from avloc.models.building import build_model
 from avloc.models.encoders.av_hubert import AvHubertEncoder
-from avloc.models.weights.auto_avsr import make_auto_avsr, to_own_names
+from avloc.models.weights.auto_avsr import describe_auto_avsr, to_own_names
 from avloc.models.weights.torch_file import load_strictly
 from avloc.studies.parity import recipes
 from avloc.studies.parity.comparison import Comparison, compare, compare_flat
@@ -33,7 +34,7 @@ class Recorder:
 def run_auto_avsr(fixture: Fixture) -> Iterator[Comparison]:
     """Compare front-end, projection, blocks and closing norm of either encoder in either naming."""
     state = to_own_names(fixture.state())
-    encoder = make_auto_avsr(state).eval()
+    encoder = build_model(describe_auto_avsr(state)).eval()
     load_strictly(encoder, state, source=str(fixture.path))
     encoder.padding_leaks = True  # the public code does not mask the convolutions
     blocks = {f"block{i}": f"encoders.{i}" for i in range(len(encoder.encoders))}
