@@ -47,7 +47,7 @@ def assign_published(
         first, last = int(start_s * RATE_HZ), int(end_s * RATE_HZ)
         if refuses_late and last >= n_frames:
             raise ValueError(f"segment {[start_s, end_s]} reaches frame {last} of a window of {n_frames}")
-        frame = torch.arange(first, min(last, n_frames - 1) + 1)
+        frame = torch.arange(first, max(first, min(last, n_frames - 1) + 1))
         targets[frame, 0] = 1.0
         targets[frame, 1] = (frame - first).float()
         targets[frame, 2] = (last - frame).float()
