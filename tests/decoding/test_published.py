@@ -1,5 +1,6 @@
 """Decoding as DiMoDif and AuViRe do it: by hand; the published numbers are the parity fixtures'."""
 
+import json
 import math
 
 import pytest
@@ -58,3 +59,22 @@ def test_the_last_candidate_is_dropped_and_101_are_kept_at_most(n, drops_last, n
 def test_nothing_gives_nothing():
     picked, kept = suppress(torch.zeros(0, 3))
     assert picked.shape == (0,) and kept.shape == (0, 3)
+
+
+@pytest.mark.dataset
+def test_the_public_suppression_gives_the_same_on_its_golden_cases(parity_dir):
+    n_runs = 0
+    for path in sorted((parity_dir / "nms").glob("*.json")):
+        case = json.loads(path.read_text())
+        for run in case["runs"]:
+            if run["implementation"] != "auvire.soft_nms_torch_parallel":
+                continue
+            expected = torch.tensor(run["expected"]["rows_score_begin_end"]).reshape(-1, 3)
+            frames = torch.tensor(case["segments"]).reshape(-1, 2) * 25
+            order = torch.tensor(case["scores"]).argsort(descending=True, stable=True)
+            rows = torch.cat((torch.tensor(case["scores"])[:, None], frames), dim=1)[order]
+            _, kept = suppress(rows)
+            # 1e-4 frames: the peer works in float32 and prints nine digits
+            torch.testing.assert_close(kept * torch.tensor([1.0, 25.0, 25.0]), expected, atol=1e-4, rtol=0)
+            n_runs += 1
+    assert n_runs >= 8

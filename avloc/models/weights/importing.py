@@ -16,7 +16,7 @@ from avloc.models.weights.card import Card, unmeasured_card
 from avloc.models.weights.locate import NAME, SUFFIX, find_weights, user_folder
 from avloc.models.weights.published_networks import is_auvire, is_dimodif, model_entries, read_network
 from avloc.models.weights.store import file_sha256, read_header, save_weights
-from avloc.models.weights.torch_file import copy_tensors, load_strictly, read_torch_file
+from avloc.models.weights.torch_file import check_archive, copy_tensors, load_strictly, read_torch_file
 from avloc.registry import suggest
 
 STREAMS = ("audio", "visual")
@@ -123,6 +123,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict, dict[str, Tenso
         If it is none that is known, or holds anything but tensors and, for fairseq, known inert objects.
     """
     shown = repr(os.fspath(path))
+    check_archive(path)
     if _is_of_fairseq(path):
         state = read_av_hubert(path)
         return _described(shown, describe_av_hubert, state), state
@@ -157,12 +158,9 @@ def encoder_problems(card: Card) -> list[str]:
 
 def _is_of_fairseq(path: str | os.PathLike[str]) -> bool:
     """Whether the names of AV-HuBERT's modules stand in the pickle; nothing of it is read as a pickle."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = [n for n in archive.namelist() if n.endswith("/data.pkl") and n.count("/") == 1]
-            return any(b"feature_extractor_audio.proj" in archive.read(name) for name in found)
-    except Exception:  # whatever it is, the reader that comes next says so
-        return False
+    with zipfile.ZipFile(path) as archive:
+        found = [n for n in archive.namelist() if n.endswith("/data.pkl") and n.count("/") == 1]
+        return any(b"feature_extractor_audio.proj" in archive.read(name) for name in found)
 
 
 def _described(shown: str, describe: Callable[[Mapping], dict], state: Mapping[str, Tensor]) -> dict:
