@@ -141,6 +141,8 @@ def localize(
         "limits": read_limits(limits),
         **read_channels(channels),
     }
+    if tracks is not None:
+        settings["has_tracks"] = True
     progress = Progress(len(inputs), show=not quiet and not verbose)
     landmarks = None if tracks is None else read_tracks(tracks)
     with open_report(inputs, output, format_, array=array, reproducible=reproducible) as report:
@@ -163,7 +165,11 @@ def load_localizer(weights: str, **settings: Any) -> Localize:
     """Load the network; apart, so that a caller can put another one in its place."""
     from avloc.pipelines.loading import load_localizer as load
 
-    return load(weights, **settings)
+    has_tracks = settings.pop("has_tracks", False)
+    localizer = load(weights, **settings)
+    if not has_tracks:
+        localizer.check_landmarks()
+    return localizer
 
 
 def read_tracks(path: str) -> Any:

@@ -1,6 +1,8 @@
-"""``avloc weights``: what weights say about themselves, and whether that fits the manifests of recordings."""
+"""``avloc weights``: what weights say about themselves, and whether they compute what was published."""
 
 import sys
+from dataclasses import asdict
+from math import isfinite
 
 import click
 
@@ -23,7 +25,7 @@ def _as_json(format_: str | None) -> bool:
 
 @click.group()
 def weights() -> None:
-    """Show the card of weights, and what they were trained on."""
+    """Show the card of weights and what they were trained on; compare networks with published ones."""
 
 
 @weights.command()
@@ -71,4 +73,88 @@ def trained_on(name: str, media: tuple[str, ...], format_: str | None) -> None:
     check = check_training_list(found.recordings, media)
     click.echo(canonical(check.to_dict()) if _as_json(format_) else str(check))
     if not check.is_clean:
+        click.get_current_context().exit(FAILED)
+
+
+@weights.command("import")
+@click.argument("file", metavar="FILE")
+@click.option("--as", "name", required=True, metavar="NAME", help="What --weights calls it from then on.")
+@click.option(
+    "--encoders",
+    metavar="audio=NAME,visual=NAME",
+    help="Imported encoders that the network reads; 'none': saved features only.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A size that the file does not tell, such as n_heads=2; may be given several times.",
+)
+@_format_option
+def import_(
+    file: str, name: str, encoders: str | None, settings: tuple[str, ...], format_: str | None
+) -> None:
+    """Convert the public checkpoint FILE to weights of avloc, and print its card.
+
+    Checkpoints of Auto-AVSR, AV-HuBERT, DiMoDif and AuViRe are read, without running anything in them.
+    """
+    from avloc.models.weights.importing import import_weights
+
+    path, card = import_weights(
+        file,
+        name,
+        encoders=None if encoders is None else read_pairs("--encoders", encoders),
+        settings={key: read_plain(value) for key, value in read_pairs("--set", ",".join(settings)).items()},
+    )
+    as_json = _as_json(format_)
+    click.echo(canonical({**card.to_dict(), "path": str(path)}) if as_json else card.as_text(), nl=as_json)
+
+
+def read_pairs(option: str, text: str) -> dict[str, str]:
+    """Read ``key=value,key=value``; ``none`` and nothing are no pairs."""
+    if text in ("", "none"):
+        return {}
+    pairs = [part.partition("=") for part in text.split(",")]
+    if wrong := [key for key, sign, value in pairs if not (key and sign and value)]:
+        raise click.UsageError(f"{option} takes key=value pairs with commas between them, got {wrong[0]!r}")
+    return {key: value for key, _, value in pairs}
+
+
+def read_plain(text: str) -> bool | int | str:
+    """Read a whole number, true or false, or a word."""
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isdigit() else text
+
+
+@weights.command()
+@click.argument("fixtures", nargs=-1, required=True, metavar="FIXTURE.json...")
+@_format_option
+def parity(fixtures: tuple[str, ...], format_: str | None) -> None:
+    """Run public networks with pseudo-random weights and compare them with what the authors' code answered.
+
+    The .npz of each FIXTURE is read from beside it. Prints the largest error of every output; exit code 3 if
+    one is outside its tolerance.
+    """
+    from avloc.studies.parity.run import largest_by_output, run_fixture
+
+    found = {fixture: run_fixture(fixture) for fixture in fixtures}
+    if _as_json(format_):
+        rows = [
+            {**asdict(row), "error": row.error if row.passes or isfinite(row.error) else None}
+            | {"passes": row.passes, "file": fixture}
+            for fixture, rows in found.items()
+            for row in rows
+        ]
+        click.echo(canonical(rows))
+    else:
+        for rows in found.values():
+            for row in largest_by_output(rows):
+                told = "ok" if row.passes else "OUTSIDE"
+                click.echo(
+                    f"{row.fixture:<28} {row.output:<26} {row.error:9.2e}  allowed {row.allowed:8.1e}  "
+                    f"{told:<8} case {row.case}"
+                )
+    if not all(row.passes for rows in found.values() for row in rows):
         click.get_current_context().exit(FAILED)

@@ -1,5 +1,6 @@
 """Points of all pyramid levels to proposals: window-relative seconds, scores and modality probabilities."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,7 @@ class Proposals:
     scores : float32 (N,) [0, 1]
         Larger means more likely forged.
     modality : float32 (N, 2) [0, 1]
-        Probability that the sound and that the picture was forged.
+        Probability that the sound and that the picture was forged; NaN of a network that does not tell.
     """
 
     segments: Tensor
@@ -104,11 +105,15 @@ def decode_points(
 def modality_of(audio: float, visual: float) -> Modality:
     """Name what two probabilities say: both where each exceeds 0.5, else the larger (equal: the sound).
 
+    Two that are not numbers are those of a network that does not tell.
+
     Examples
     --------
     >>> modality_of(0.9, 0.7).value, modality_of(0.2, 0.4).value
     ('both', 'visual')
     """
+    if math.isnan(audio) and math.isnan(visual):
+        return Modality.UNKNOWN
     if audio > BOTH and visual > BOTH:
         return Modality.BOTH
     return Modality.AUDIO if audio >= visual else Modality.VISUAL

@@ -11,6 +11,7 @@ from avloc import ops
 from avloc.decoding.proposals import Proposals
 from avloc.errors import ConfigError
 
+METHODS = ("gaussian", "linear", "across_windows")
 FLOOR = 1e-3  # of a term: no single one can veto the others
 
 
@@ -27,12 +28,13 @@ class Selection:
     min_score : float [0, 1]
         Proposals below are dropped, before and after suppression.
     method : str
-        Decay of ``avloc.ops.soft_segment_nms``: ``"gaussian"``, ``"linear"``, or ``"adaptive"`` with that
-        function's thresholds.
+        Decay of ``avloc.ops.soft_segment_nms``, ``"gaussian"`` or ``"linear"``. Or ``"across_windows"``, for
+        networks that suppress what a window proposes themselves: hard suppression at ``iou_threshold`` where
+        there were several windows, else none.
     sigma : float [> 0]
         Width of the Gaussian decay ``exp(-iou**2 / sigma)``.
     iou_threshold : float [0, 1]
-        From which overlap the linear decay acts; the Gaussian always acts.
+        From which overlap the linear decay and the hard suppression act; the Gaussian always acts.
     max_segments : int [>= 1]
         Segments kept a recording and channel.
     final_iou : float, optional [0, 1]
@@ -68,8 +70,13 @@ class Selection:
                 raise ValueError(f"{name} must be in [0, 1], got {value!r}")
         if not self.sigma > 0:
             raise ValueError(f"sigma must be above 0, got {self.sigma!r}")
-        if self.method not in ("gaussian", "linear"):
-            raise ValueError(f"method must be 'gaussian' or 'linear', got {self.method!r}")
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}, got {self.method!r}")
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether frame scores change the score of a proposal."""
+        return max(self.inside_weight, self.contrast_weight, self.sharpness_weight) > 0
 
     @classmethod
     def from_mapping(cls, values: Mapping) -> "Selection":
@@ -139,18 +146,24 @@ def rank(
     """
     if len(proposals) == 0:
         return proposals
-    scores = rescore(
-        proposals.segments, proposals.scores, frame_scores, frame_rate=frame_rate, selection=selection
-    )
+    scores = proposals.scores.double()
+    if selection.reads_frames:
+        scores = rescore(proposals.segments, scores, frame_scores, frame_rate=frame_rate, selection=selection)
     order = torch.argsort(scores, descending=True, stable=True)[: selection.pre_top_k]
     order = order[scores[order] >= selection.min_score]
     return Proposals(proposals.segments[order], scores[order], proposals.modality[order])
 
 
-def suppress(proposals: Proposals, *, selection: Selection) -> Proposals:
-    """Soft suppression over one recording and channel, and what ``selection`` keeps of it, best first."""
+def suppress(proposals: Proposals, *, selection: Selection, n_windows: int = 1) -> Proposals:
+    """Suppress over one recording and channel, of ``n_windows``, and keep the best, best first."""
     if len(proposals) == 0:
         return proposals
+    if selection.method == "across_windows":
+        if n_windows > 1:
+            proposals = proposals[
+                ops.segment_nms(proposals.segments, proposals.scores, selection.iou_threshold)
+            ]
+        return proposals[: selection.max_segments]
     kept, decayed = ops.soft_segment_nms(
         proposals.segments,
         proposals.scores,

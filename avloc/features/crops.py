@@ -21,14 +21,14 @@ def smooth_boxes(boxes: np.ndarray, half_width: int = SMOOTHING_HALF_WIDTH) -> n
 
     Parameters
     ----------
-    boxes : float (n, 4) [px]
-        x, y, width, height on consecutive frames of one track.
+    boxes : float (n, C) [px]
+        x, y, width, height on consecutive frames of one track; landmarks may follow.
     half_width : int [frames, >= 0]
         Frames to each side; the window stays symmetric, so it shrinks to one frame at both ends.
 
     Returns
     -------
-    float32 (n, 4)
+    float32 (n, C)
 
     Examples
     --------
@@ -36,7 +36,7 @@ def smooth_boxes(boxes: np.ndarray, half_width: int = SMOOTHING_HALF_WIDTH) -> n
     [0.0, 1.0, 0.0]
     """
     n = len(boxes)
-    total = np.concatenate([np.zeros((1, 4)), np.cumsum(np.asarray(boxes, dtype=np.float64), axis=0)])
+    total = np.cumsum(np.concatenate([np.zeros((1, np.shape(boxes)[1])), boxes]), axis=0, dtype=np.float64)
     centre = np.arange(n)
     half = np.minimum(half_width, np.minimum(centre, n - 1 - centre))
     mean = (total[centre + half + 1] - total[centre - half]) / (2 * half + 1)[:, None]

@@ -6,7 +6,7 @@ face then has a track of its own, which ends at a shot cut and where the picture
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
@@ -36,13 +36,15 @@ class TrackedFrame:
     """One frame with the faces that were followed on it.
 
     ``frame_gray`` uint8 (H, W); ``cut`` whether a new shot begins; ``faces`` in order of their ids: the id of
-    the track and its box, float32 (4,) x, y, width, height in pixels of the frame.
+    the track and its box, float32 (4,) x, y, width, height in pixels of the frame; ``points`` smoothed
+    landmarks float32 (4, 2) by id, where a ``SidecarTracker`` knows them.
     """
 
     grid_index: int
     frame_gray: np.ndarray
     cut: bool
     faces: tuple[tuple[int, np.ndarray], ...]
+    points: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 class FaceTracker:

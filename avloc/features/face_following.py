@@ -23,7 +23,8 @@ DRIFT_GAIN = 0.5  # of the difference to a detection: cascades jitter, flow does
 class FrameOnTheWay:
     """A frame that may still get faces, uint8 (H, W) and its small copy; ``n_waiting`` tracks hold it.
 
-    ``faces`` are ids with boxes float32 (4,) in pixels of the full frame, final once they are there.
+    ``faces`` are ids with boxes float32 (4,) in pixels of the full frame, final once they are there;
+    ``points`` float32 (4, 2) by id, where landmarks are known.
     """
 
     grid_index: int
@@ -32,6 +33,7 @@ class FrameOnTheWay:
     cut: bool = False
     faces: list[tuple[int, np.ndarray]] = field(default_factory=list)
     n_waiting: int = 0
+    points: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 class FollowedFace:
@@ -153,7 +155,9 @@ def _follow_back(
 class BoxSmoother:
     """``smooth_boxes`` along a track: a frame gets its box when those that the mean needs have come.
 
-    Frames count as waiting from before they are pushed; each is let go with its box.
+    Frames count as waiting from before they are pushed; each is let go with its box. Landmarks may follow the
+    four numbers of a box: they are averaged too, and put where the face is in this frame, as the public lip
+    readers do (``mean_face.smooth_landmarks``).
     """
 
     def __init__(self, face: int) -> None:
@@ -162,22 +166,28 @@ class BoxSmoother:
         self._boxes: list[np.ndarray] = []  # of the frames that wait, and of up to 6 before them
 
     def push(self, frame: FrameOnTheWay, box: np.ndarray) -> None:
-        """Take the next frame of the track and its box, float (4,) in pixels of the full frame."""
+        """Take the next frame of the track and its box, float (4,) or with landmarks (12,), in its pixels."""
         self._waiting.append(frame)
         self._boxes.append(box)
         if len(self._waiting) > SMOOTHING_HALF_WIDTH:
             centre = len(self._boxes) - 1 - SMOOTHING_HALF_WIDTH
-            self._give(self._waiting.popleft(), smooth_boxes(np.array(self._boxes))[centre])
+            self._give(
+                self._waiting.popleft(), smooth_boxes(np.array(self._boxes))[centre], self._boxes[centre]
+            )
             if centre >= SMOOTHING_HALF_WIDTH:
                 del self._boxes[0]
 
     def close(self) -> None:
         """End the track: its last frames get what is left of their windows."""
-        smoothed = smooth_boxes(np.array(self._boxes))[-len(self._waiting) :]
-        for frame, box in zip(self._waiting, smoothed, strict=True):
-            self._give(frame, box)
+        n_left = len(self._waiting)
+        smoothed = smooth_boxes(np.array(self._boxes))[-n_left:]
+        for frame, box, own in zip(self._waiting, smoothed, self._boxes[-n_left:], strict=True):
+            self._give(frame, box, own)
         self._waiting.clear()
 
-    def _give(self, frame: FrameOnTheWay, box: np.ndarray) -> None:
-        frame.faces.append((self._face, box))
+    def _give(self, frame: FrameOnTheWay, smoothed: np.ndarray, own: np.ndarray) -> None:
+        frame.faces.append((self._face, smoothed[:4]))
+        if len(own) > 4:
+            shape, there = (row[4:].reshape(-1, 2) for row in (smoothed, own))
+            frame.points[self._face] = (shape - shape.mean(0) + there.mean(0)).astype(np.float32)
         frame.n_waiting -= 1

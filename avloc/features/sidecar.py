@@ -50,11 +50,12 @@ class SidecarTracker:
 
     def __init__(self, frame_size: tuple[int, int], *, landmarks: LandmarkTrack) -> None:
         self._size = frame_size
-        boxes = boxes_from_landmarks(landmarks.points)
+        points = landmarks.points.reshape(-1, 8)
+        rows = np.concatenate([boxes_from_landmarks(landmarks.points), points], axis=1)
         bounds = landmarks.stretches()
         in_order = np.lexsort((landmarks.face[bounds[:, 0]], landmarks.frame[bounds[:, 0]]))
         self._coming = deque(
-            _Stretch(landmarks.frame[first:last], boxes[first:last]) for first, last in bounds[in_order]
+            _Stretch(landmarks.frame[first:last], rows[first:last]) for first, last in bounds[in_order]
         )
         self._present: list[_Stretch] = []
         self._shots = ShotDetector()
@@ -126,16 +127,16 @@ class SidecarTracker:
         while self._frames and self._frames[0].n_waiting == 0:
             frame = self._frames.popleft()
             faces = tuple(sorted(frame.faces, key=lambda face: face[0]))
-            ready.append(TrackedFrame(frame.grid_index, frame.gray, frame.cut, faces))
+            ready.append(TrackedFrame(frame.grid_index, frame.gray, frame.cut, faces, frame.points))
         return ready
 
 
 @dataclass(slots=True, eq=False)
 class _Stretch:
-    """One face without a long absence: source frames int64 (n,) and boxes float64 (n, 4) px."""
+    """One face without a long absence: source frames int64 (n,), boxes and landmarks float64 (n, 12) px."""
 
     frames: np.ndarray
-    boxes: np.ndarray
+    rows: np.ndarray
     _smoother: BoxSmoother | None = None
     # frames between two rows, until the second is reached and no shot has begun between them
     _between: list[tuple[FrameOnTheWay, np.ndarray]] = field(default_factory=list)
@@ -159,7 +160,7 @@ class _Stretch:
         if not is_row and self.frames[before] < shot_source:
             return  # a shot began since: where the face is now is not known
         share = 0.0 if is_row else (source - self.frames[before]) / (self.frames[after] - self.frames[before])
-        box = (1 - share) * self.boxes[before] + share * self.boxes[after]
+        box = (1 - share) * self.rows[before] + share * self.rows[after]
         if box[2] < LEAST_WIDTH_PX:
             return
         frame.n_waiting += 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from avloc.errors import MissingStreamError, UnreadableMediaError
 from avloc.media.probe import check_file
-from avloc.media.protocol import CROP_SHAPES, Message, pack_path
+from avloc.media.protocol import CROP_SHAPES, LANDMARK_CROP, Message, pack_path
 from avloc.media.supervisor import Limits, Supervisor, borrow_supervisor
 from avloc.structures import Reason, Recording
 from avloc.structures.landmarks import LandmarkTrack
@@ -53,8 +53,7 @@ class FaceFrames:
     present : np.ndarray [shape=(n,), bool]
         Whether the face was there.
     crops : dict of np.ndarray [uint8]
-        Gray crops by name, ``mouth96_box`` (n, 96, 96) and ``face112`` (n, 112, 112), those that were asked
-        for; zeros where the face is absent.
+        Gray crops by name, those of ``CROP_SHAPES`` that were asked for; zeros where the face is absent.
     """
 
     face: int
@@ -123,7 +122,8 @@ class Decoder:
     Raises
     ------
     ValueError
-        If a crop is unknown, the rate is not positive, or there are landmarks and no crops.
+        If a crop is unknown, the rate is not positive, there are landmarks and no crops, or a crop needs
+        landmarks and there are none.
     MissingStreamError
         If there are landmarks and no pictures, or, at the end of the iteration, fewer pictures.
     UnreadableMediaError
@@ -147,6 +147,8 @@ class Decoder:
             )
         if landmarks is not None and not crops:
             raise ValueError("landmarks say where crops are cut, and no crops were asked for")
+        if landmarks is None and LANDMARK_CROP in crops and recording.video is not None:
+            raise ValueError(f"{LANDMARK_CROP} is cut by landmarks, and none were given")
         if landmarks is not None and recording.video is None:
             message = "landmarks were given, and there is no video stream; leave them out"
             raise MissingStreamError(recording.path, message, reason="no_samples")

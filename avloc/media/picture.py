@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from avloc.media.clock import GRID_RATE, FrameClock
-from avloc.media.protocol import Message
+from avloc.media.protocol import LANDMARK_CROP, Message
 
 BLOCK_FRAMES = 25
 
@@ -28,6 +28,7 @@ class PictureTrack:
         it neither faces nor cuts are looked for.
     crops : mapping
         From the name of a crop to ``(shape, function of (frame, box))``.
+        ``LANDMARK_CROP`` is given smoothed landmarks, float32 (4, 2), for a box: the tracker must know them.
 
     Attributes
     ----------
@@ -120,7 +121,10 @@ class PictureTrack:
         for item in tracked:
             faces = []
             for face, box in item.faces:
-                cut = {name: make(item.frame_gray, box) for name, (_, make) in self._crops.items()}
+                cut = {
+                    name: make(item.frame_gray, item.points[face] if name == LANDMARK_CROP else box)
+                    for name, (_, make) in self._crops.items()
+                }
                 faces.append((face, np.asarray(box, np.float32), cut))
             self._tracked[item.grid_index] = (item.cut, faces)
             self._finished = item.grid_index + 1

@@ -29,7 +29,8 @@ MAX_MESSAGE_BYTES = 1 << 28  # one RGB frame of the largest picture (40 megapixe
 MAX_KIND_CHARACTERS = 32
 MAX_ARRAYS = 16
 MAX_DIMENSIONS = 4
-CROP_SHAPES = {"mouth96_box": (96, 96), "face112": (112, 112)}  # crops of a face by name, in pixels
+LANDMARK_CROP = "mouth88_landmarks"  # is cut by landmarks, larger than it is read
+CROP_SHAPES = {"mouth96_box": (96, 96), "face112": (112, 112), LANDMARK_CROP: (96, 96)}  # of a face, pixels
 DTYPES = frozenset(("|b1", "|u1", "<i4", "<i8", "<f4"))
 
 

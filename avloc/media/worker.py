@@ -162,10 +162,11 @@ def _make_picture(clock: FrameClock, request: Message) -> PictureTrack | ColourT
     # here, not above: recordings without a picture need not wait for OpenCV
     from avloc.features.crops import face_crop, mouth_crop
     from avloc.features.face import FaceTracker
+    from avloc.features.mean_face import mouth_patch
     from avloc.features.sidecar import SidecarTracker
     from avloc.structures.landmarks import MAX_FACES, LandmarkTrack
 
-    known = {"mouth96_box": mouth_crop, "face112": face_crop}
+    known = {"mouth96_box": mouth_crop, "face112": face_crop, "mouth88_landmarks": mouth_patch}
     crops = {name: (CROP_SHAPES[name], known[name]) for name in request.fields["crops"]}
     make_tracker = partial(FaceTracker, max_faces=MAX_FACES)
     if request.arrays:

@@ -98,3 +98,8 @@ class AttentionBlock(nn.Module):
         return masked(
             x + rearrange(self.to_out(rearrange(attended, "b h t d -> b t (h d)")), "b t c -> b c t"), mask
         )
+
+
+def fit_length(x: Tensor, n_frames: int) -> Tensor:
+    """Cut (B, C, T) behind ``n_frames`` frames, or fill it up with zeros."""
+    return functional.pad(x[:, :, :n_frames], (0, max(0, n_frames - x.shape[2])))

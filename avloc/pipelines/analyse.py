@@ -196,13 +196,15 @@ def _curves(outputs: object, heard: np.ndarray, seen: np.ndarray) -> dict[str, n
     """Frame scores of the real frames, NaN where a stream is absent."""
     n_frames = len(heard)
     inside = outputs.inside_logits[0, :, :n_frames].float().sigmoid().cpu().numpy()
-    boundary = outputs.boundary_logits[0, :, :n_frames].float().sigmoid().cpu().numpy()
-    masked = [np.where(present, row, np.nan) for present, row in zip((heard, seen), boundary, strict=True)]
     curves = {
         "score_audio": np.where(heard, inside[0], np.nan),
         "score_visual": np.where(seen, inside[1], np.nan),
-        "boundary": np.fmax(*masked),
+        "boundary": np.full(n_frames, np.nan),
     }
+    if outputs.boundary_logits is not None:
+        boundary = outputs.boundary_logits[0, :, :n_frames].float().sigmoid().cpu().numpy()
+        masked = [np.where(here, row, np.nan) for here, row in zip((heard, seen), boundary, strict=True)]
+        curves["boundary"] = np.fmax(*masked)
     if outputs.discrepancy is not None:
         discrepancy = outputs.discrepancy[0, :n_frames].float().cpu().numpy()
         curves["discrepancy"] = np.where(heard & seen, discrepancy, np.nan)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from avloc.decoding.select import Selection
 from avloc.media.supervisor import Limits
+from avloc.models.encoded import with_encoders
 from avloc.models.weights.store import load_weights, read_header
 from avloc.pipelines.localize import Localizer
 from avloc.pipelines.settings import Settings, check_count
@@ -68,7 +69,7 @@ def load_localizer(
     Raises
     ------
     CheckpointError, ConfigError
-        If the weights cannot be used.
+        If the weights cannot be used, or are of a network whose encoders are missing.
     ValueError
         If an argument is out of range, or there is no such device.
     """
@@ -86,6 +87,7 @@ def load_localizer(
     )
     check_count("max_segments", max_segments)
     network, card, sha256 = load_weights(weights)
+    network = with_encoders(network, card)
     config, _ = read_header(weights)
     selection = Selection.from_mapping(config.get("decoding", {}))
     if max_segments is not None:

@@ -2,10 +2,8 @@
 
 import logging
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 
 import torch
@@ -21,13 +19,15 @@ from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
 from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
+from avloc.pipelines.landmarks import LANDMARK_CROP, check_finder, find_landmarks
 from avloc.pipelines.measures import GRID
 from avloc.pipelines.pairing import Pairer
 from avloc.pipelines.read_ahead import read_ahead
 from avloc.pipelines.results import ChannelFindings, Key
 from avloc.pipelines.settings import Settings, check_count, resolve_device
+from avloc.pipelines.threads import intra_op_threads
 from avloc.pipelines.tracks import Tracks
-from avloc.pipelines.windows import Merger
+from avloc.pipelines.windows import Merger, WindowPlan
 from avloc.structures import ERROR_REASONS, Prediction, Provenance, Reason, Recording, Status, Timing
 from avloc.structures.landmarks import LandmarkTrack
 
@@ -112,8 +112,12 @@ class Localizer:
         ------
         AnnotationError
             If the file of ``tracks`` cannot be used.
+        CheckpointError
+            As ``check_landmarks``, where no ``tracks`` are given.
         """
         landmarks = tracks if isinstance(tracks, LandmarkTrack | None) else read_landmarks(tracks)
+        if landmarks is None:
+            self.check_landmarks()
         started = time.perf_counter()
         opened = recording if isinstance(recording, Recording) else None
         try:
@@ -123,7 +127,7 @@ class Localizer:
                 )
             elif id is not None:
                 opened = replace(opened, id=id)
-            with torch.inference_mode(), _intra_op_threads(self._threads):
+            with torch.inference_mode(), intra_op_threads(self._threads):
                 prediction = self._localize(opened, landmarks)
         except MediaError as error:
             prediction = self._failed(opened, recording, id, _reason(error), error.message)
@@ -137,8 +141,20 @@ class Localizer:
         factor = wall_s / length_s if length_s > 0 else None
         return replace(prediction, timing=Timing(wall_s, factor))
 
+    def check_landmarks(self) -> None:
+        """Refuse with a CheckpointError weights that need landmarks where nothing here can find them."""
+        if self._needs_landmarks:
+            check_finder(self.card.name)
+
+    @property
+    def _needs_landmarks(self) -> bool:
+        return LANDMARK_CROP in self._network.inputs.get("visual", ())
+
     def _localize(self, recording: Recording, landmarks: LandmarkTrack | None) -> Prediction:
         self._check_asked(recording)
+        given = () if landmarks is None else ("faces are where the given landmarks say",)
+        if landmarks is None and self._needs_landmarks and recording.video is not None:
+            landmarks = find_landmarks(recording, limits=self._limits)
         pairer = Pairer(WindowAnalyser(self._network, device=self.device))
         findings: dict[Key, ChannelFindings] = {}
         start_s, end_s = self.settings.start_s, self.settings.end_s
@@ -149,7 +165,13 @@ class Localizer:
             recording, crops=crops, limits=self._limits, frames=(first, last), landmarks=landmarks
         )
         with closing(read_ahead(decoder, stop=decoder.kill)) as blocks:
-            tracks = Tracks(recording, blocks, channels=self.settings.channels, first_frame=first)
+            tracks = Tracks(
+                recording,
+                blocks,
+                channels=self.settings.channels,
+                first_frame=first,
+                plan=WindowPlan.of(self._network),
+            )
             for cut in tracks:
                 for paired in pairer(cut):
                     key = Key(paired.channel, paired.lane)
@@ -166,7 +188,6 @@ class Localizer:
             drift_ppm=decoder.drift_ppm,
         )
         # What changes the result is written into it, beside the caps that kept something out.
-        given = () if landmarks is None else ("faces are where the given landmarks say",)
         notes = (*given, *self._unread(recording), *self._unused(recording))
         return self._told(recording, assembler, decoder, notes=notes)
 
@@ -246,35 +267,6 @@ class Localizer:
             message=message,
             provenance=self.provenance,
         )
-
-
-class _IntraOpThreads:
-    """Sets the number of threads of torch while any recording is analysed, and restores it after the last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_users = self._before = 0
-
-    @contextmanager
-    def __call__(self, n_threads: int | None) -> Iterator[None]:
-        if n_threads is None:
-            yield
-            return
-        with self._lock:
-            if not self._n_users:
-                self._before = torch.get_num_threads()
-            self._n_users += 1
-            torch.set_num_threads(n_threads)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._n_users -= 1
-                if not self._n_users:
-                    torch.set_num_threads(self._before)
-
-
-_intra_op_threads = _IntraOpThreads()
 
 
 def _reason(error: MediaError) -> Reason:

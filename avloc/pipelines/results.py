@@ -157,7 +157,7 @@ def resolve(
     if not key.lane:
         proposals = _without_events(proposals, channel, tracks, end_s)
     ranked = rank(proposals, evidence, frame_rate=RATE, selection=selection)
-    chosen = suppress(ranked, selection=selection)
+    chosen = suppress(ranked, selection=selection, n_windows=findings.merger.n_windows)
     rows = zip(chosen.segments.tolist(), chosen.scores.tolist(), chosen.modality.tolist(), strict=True)
     return ChannelResult(
         channel=channel,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES, WINDOW_HOP
+from avloc.features.audio import SAMPLE_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES
 from avloc.features.events import Event
 from avloc.media.decode import AudioBlock, VideoBlock
 from avloc.pipelines.listening import Listener
@@ -17,7 +17,7 @@ from avloc.pipelines.measures import GRID, ChannelMeasures, FaceMeasures, Runnin
 from avloc.pipelines.pictures import Picture, Pictures
 from avloc.pipelines.sounds import choose_sound, relate
 from avloc.pipelines.stream_buffer import StreamBuffer
-from avloc.pipelines.windows import Window, next_window
+from avloc.pipelines.windows import PLAN, Window, WindowPlan, next_window
 from avloc.structures import Recording, Segment, Timeline
 
 SLACK_FRAMES = 2 * WINDOW_FRAMES  # a stream this far behind the other is not waited for
@@ -50,6 +50,8 @@ class Tracks:
         Which channels are analysed, as of ``Settings``.
     first_frame : int [>= 0]
         Frame of the grid with which the blocks begin.
+    plan : WindowPlan
+        How the recording is cut.
 
     Attributes
     ----------
@@ -76,7 +78,9 @@ class Tracks:
         *,
         channels: str | int | None = None,
         first_frame: int = 0,
+        plan: WindowPlan = PLAN,
     ) -> None:
+        self._plan = plan
         self.first_frame = first_frame
         self.has_audio = recording.audio is not None
         self.has_video = recording.video is not None
@@ -167,7 +171,7 @@ class Tracks:
 
     def _window(self, index: int, n_available: int, *, ended: bool) -> Window | None:
         """Give a window of the part that is decoded, on the grid of the recording."""
-        window = next_window(index, n_available - self.first_frame, ended=ended)
+        window = next_window(index, n_available - self.first_frame, ended=ended, plan=self._plan)
         return None if window is None else window.later(self.first_frame)
 
     def _n_available(self) -> int:
@@ -201,7 +205,7 @@ class Tracks:
         pictures = self._pictures.take(window, ended=ended)
         if samples is not None:
             self._measure(window, samples, heard, relations, waveforms)
-        self._cut_frames, keep_from = window.end, window.start + WINDOW_HOP
+        self._cut_frames, keep_from = window.end, window.start + self._plan.hop
         self._pictures.drop_before(keep_from)
         for buffer in (self._sound, self._present):
             buffer.drop_before(keep_from * SAMPLES_PER_FRAME)

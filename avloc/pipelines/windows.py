@@ -22,9 +22,41 @@ from avloc.decoding.proposals import Proposals
 from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, RATE, WINDOW_FRAMES, WINDOW_HOP
 from avloc.structures import FrameGrid
 
-OVERLAP = WINDOW_FRAMES - WINDOW_HOP
 MIN_STREAM_FRAMES = 12  # of a window: less than half a second of a stream is no ground for a score
 CENTRE_STEPS = 4096  # a frame; both windows of an overlap must place a centre alike in spite of float32
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """How a recording is cut for a network.
+
+    ``n_frames`` and ``hop`` in frames. Without ``has_cores`` every proposal of a window counts, as for
+    networks that suppress what a window proposes themselves. Without ``fills_up`` a short window is not
+    filled up by repetition.
+    """
+
+    n_frames: int = WINDOW_FRAMES
+    hop: int = WINDOW_HOP
+    has_cores: bool = True
+    fills_up: bool = True
+
+    @classmethod
+    def of(cls, network: object) -> "WindowPlan":
+        """Give the plan that a network declares, by default that of ``HierarchicalLocalizer``."""
+        return cls(
+            n_frames=getattr(network, "window_frames", WINDOW_FRAMES),
+            hop=getattr(network, "window_hop_frames", WINDOW_HOP),
+            has_cores=getattr(network, "window_has_cores", True),
+            fills_up=getattr(network, "window_fills_up", True),
+        )
+
+    @property
+    def overlap(self) -> int:
+        """Frames that a window shares with the next one."""
+        return self.n_frames - self.hop
+
+
+PLAN = WindowPlan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +72,7 @@ class Window:
     n_frames: int
     core_start: int
     core_end: int
+    plan: WindowPlan = PLAN
 
     @property
     def end(self) -> int:
@@ -49,7 +82,7 @@ class Window:
     @property
     def new_start(self) -> int:
         """First frame that no earlier window held."""
-        return self.start + (OVERLAP if self.index else 0)
+        return self.start + (self.plan.overlap if self.index else 0)
 
     def later(self, n_frames: int) -> "Window":
         """Give this window ``n_frames`` later."""
@@ -62,12 +95,14 @@ class Window:
 
     @property
     def network_frames(self) -> int:
-        """Length that the network is given: the real frames filled up to whole pieces."""
+        """Length that the network is given: the real frames filled up to whole pieces, where it fills up."""
+        if not self.plan.fills_up:
+            return self.n_frames
         n_hops = max(0, math.ceil((self.n_frames - PIECE_FRAMES) / PIECE_HOP))
         return PIECE_FRAMES + n_hops * PIECE_HOP
 
 
-def next_window(index: int, n_available: int, *, ended: bool) -> Window | None:
+def next_window(index: int, n_available: int, *, ended: bool, plan: WindowPlan = PLAN) -> Window | None:
     """Window number ``index``, as soon as it can be told whether another one follows it.
 
     Parameters
@@ -78,25 +113,30 @@ def next_window(index: int, n_available: int, *, ended: bool) -> Window | None:
         Frames of the recording that are known so far.
     ended : bool
         No frame will follow.
+    plan : WindowPlan
+        Length and hop.
 
     Returns
     -------
     Window or None
         None: more frames are needed, or, with ``ended``, the windows before hold everything.
     """
-    start = index * WINDOW_HOP
-    last = n_available <= start + WINDOW_FRAMES
+    start = index * plan.hop
+    last = n_available <= start + plan.n_frames
     if last and not ended:
         return None
-    seen_before = start + OVERLAP if index else 0
+    seen_before = start + plan.overlap if index else 0
     if n_available <= seen_before:
         return None
+    n_frames = min(plan.n_frames, n_available - start)
+    half = plan.overlap // 2
     return Window(
         index=index,
         start=start,
-        n_frames=min(WINDOW_FRAMES, n_available - start),
-        core_start=start + OVERLAP // 2 if index else 0,
-        core_end=n_available if last else start + WINDOW_HOP + OVERLAP // 2,
+        n_frames=n_frames,
+        core_start=start + half if index and plan.has_cores else start,
+        core_end=start + plan.hop + half if plan.has_cores and not last else start + n_frames,
+        plan=plan,
     )
 
 
@@ -147,6 +187,7 @@ class Merger:
         self._window_top_k = window_top_k
         self._min_score = min_score
         self._proposals: list[Proposals] = []
+        self.n_windows = 0
         self._curves: dict[str, list[tuple[int, np.ndarray]]] = {}
 
     def add(self, window: Window, proposals: Proposals, curves: Mapping[str, np.ndarray]) -> None:
@@ -161,6 +202,7 @@ class Merger:
         curves : mapping of name to float32 (window.n_frames,)
             NaN where nothing was analysed; what lies outside the core is dropped.
         """
+        self.n_windows += 1
         grid = FrameGrid(rate=RATE, n_frames=window.n_frames)
         segments = proposals.segments.double().cpu() + grid.time(window.start)
         centres = segments.mean(dim=1) * float(RATE)

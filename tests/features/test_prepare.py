@@ -80,9 +80,46 @@ def test_an_encoder_may_read_mouth_and_face():
 
 
 def test_a_missing_or_unknown_input_is_refused_by_name():
-    with pytest.raises(ValueError, match="'mel'.*'face112', 'log_mel', 'log_spectrum', 'mouth96_box'"):
+    with pytest.raises(
+        ValueError, match="'mel'.*'face112', 'fbank104', 'log_mel'.*'mouth96_box', 'waveform'"
+    ):
         prepare(("mel",), waveform=noise(1, 160))
     with pytest.raises(ValueError, match="'log_mel' needs waveform"):
         prepare(("log_mel",))
     with pytest.raises(ValueError, match="uint8"):
         prepare(("mouth96_box",), crops={"mouth96_box": torch.zeros(1, 2, 96, 96)})
+
+
+def test_a_waveform_is_standardised_over_the_frames_that_hold_sound():
+    waveform, mask = noise(2, 10) + 0.3, torch.ones(2, 10, dtype=torch.bool)
+    mask[0, 6:] = False
+    (standard,) = prepare(("waveform",), waveform=waveform, audio_mask=mask)
+    real = standard[0, : 6 * 640]
+    assert (standard[0, 6 * 640 :] == 0).all()
+    assert real.mean().abs() < 1e-5 and real.var(correction=0) == pytest.approx(1.0, abs=1e-3)
+    (short,) = prepare(("waveform",), waveform=waveform[:1, : 6 * 640])
+    torch.testing.assert_close(real[None], short, atol=1e-5, rtol=0)  # sums in another order
+    assert standard[1].mean().abs() < 1e-5
+
+
+def test_silence_stays_finite_in_every_input_of_sound():
+    silence, mask = torch.zeros(2, 10 * 640), torch.zeros(2, 10, dtype=torch.bool)
+    mask[0] = True
+    for made in prepare(("waveform", "fbank104"), waveform=silence, audio_mask=mask):
+        assert made.isfinite().all()
+
+
+def test_filter_banks_have_a_row_of_four_steps_a_frame():
+    (banks,) = prepare(("fbank104",), waveform=noise(2, 7))
+    assert banks.shape == (2, 7, 104) and banks.dtype == torch.float32
+    assert banks.mean(2).abs().max() < 1e-4
+
+
+def test_the_middle_of_the_lips_is_read_in_real_numbers_too():
+    lips = torch.zeros(1, 2, 97, 98, dtype=torch.uint8)
+    lips[0, 0, 4, 5] = 255  # margins of 4.5 and 5: 4 and 5 are cut, the half to the even side
+    (crops,) = prepare(("mouth88_landmarks",), crops={"mouth88_landmarks": lips})
+    assert crops.shape == (1, 2, 88, 88)
+    assert crops[0, 0, 0, 0].item() == pytest.approx((1 - 0.421) / 0.165, abs=1e-5)
+    with pytest.raises(ValueError, match="mouth88_landmarks uint8"):
+        prepare(("mouth88_landmarks",), crops={"mouth88_landmarks": lips[..., :80]})

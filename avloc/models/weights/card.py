@@ -43,6 +43,9 @@ class Card:
         The commands that repeat the training.
     recordings : tuple of str
         Ids in their manifests of the recordings that the training drew from; empty where no list was kept.
+    encoders : dict of str to dict [keys audio, visual]
+        Weights that a network without encoders of its own reads: ``name`` under which they lie, ``network``,
+        ``sha256`` of the file. Empty for a network that is whole.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Card:
     limits: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     recordings: tuple[str, ...] = ()
+    encoders: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("name", "network", "version"):
@@ -94,6 +98,7 @@ class Card:
             raise CheckpointError(f"card: figures must be a mapping, got {self.figures!r}")
         _check_plain(self.figures, "figures", depth=0)
         _check_domain(self.domain)
+        _check_encoders(self.encoders)
 
     def is_calibrated(self, path: str) -> bool:
         """Whether the threshold of ``path`` was measured on data of that very path."""
@@ -148,6 +153,9 @@ class Card:
         for title, sources in (("Data", self.data), ("Starting weights", self.starting_weights)):
             lines += ["", f"## {title}", ""]
             lines += [f"- {_source_text(source)}" for source in sources] or ["- none"]
+        if self.encoders:
+            lines += ["", "## Encoders that it reads", ""]
+            lines += [f"- {stream}: {e['name']} ({e['network']})" for stream, e in self.encoders.items()]
         lines += ["", "## Recordings trained on", "", f"- {self.recordings_text()}"]
         lines += ["", "## Figures", ""]
         lines += list(_figure_lines(self.figures, indent=0)) or ["- none measured"]
@@ -217,6 +225,16 @@ def _check_domain(value: object) -> None:
         raise CheckpointError("card: domain.centre and domain.scale must be lists of numbers of one length")
     if not (_are_numbers([limit]) and limit > 0 and min(scale) > 0):
         raise CheckpointError(f"card: domain.limit and domain.scale must be above 0, got the limit {limit!r}")
+
+
+def _check_encoders(value: object) -> None:
+    if not isinstance(value, Mapping) or not set(value) <= {"audio", "visual"}:
+        raise CheckpointError(f"card: encoders must be a mapping of audio and visual, got {value!r:.80}")
+    for stream, told in value.items():
+        if not isinstance(told, Mapping) or set(told) != {"name", "network", "sha256"}:
+            raise CheckpointError(f"card: encoders.{stream} must have the keys name, network and sha256")
+        for key, text in told.items():
+            _check_text(text, f"encoders.{stream}.{key}")
 
 
 def _are_numbers(value: object) -> bool:

@@ -8,7 +8,7 @@ only claims is ever allocated. A file that does not fit exactly is refused.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import safetensors
@@ -30,7 +30,12 @@ BUILD_ERRORS = (AvlocError, ArithmeticError, AttributeError, LookupError, Runtim
 
 
 def save_weights(
-    path: str | os.PathLike[str], network: nn.Module, *, config: Mapping, card: Card | Mapping
+    path: str | os.PathLike[str],
+    network: nn.Module,
+    *,
+    config: Mapping,
+    card: Card | Mapping,
+    exact: bool = False,
 ) -> str:
     """Write a weights file. The same values give the same bytes.
 
@@ -45,6 +50,8 @@ def save_weights(
         The complete configuration, keys ``model``, ``decoding``, ``train``.
     card : Card or Mapping
         The card, or its plain values.
+    exact : bool
+        Keep float32 in matrices too: imported weights must give what was published.
 
     Returns
     -------
@@ -63,13 +70,15 @@ def save_weights(
         "card": json.dumps(card.to_dict(), sort_keys=True, allow_nan=False),
         "config": json.dumps(with_names(config), sort_keys=True, allow_nan=False),
     }
-    tensors = {key: _stored(key, value, path) for key, value in network.state_dict().items()}
-    target = Path(path)
-    content = _serialise(tensors, metadata)
+    tensors = {key: _stored(key, value, path, exact=exact) for key, value in network.state_dict().items()}
+    target, digest = Path(path), hashlib.sha256()
     partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(content)
+    with partial.open("wb") as file:
+        for part in _serialise(tensors, metadata):
+            digest.update(part)
+            file.write(part)
     os.replace(partial, target)
-    return hashlib.sha256(content).hexdigest()
+    return digest.hexdigest()
 
 
 def load_weights(name_or_path: str | os.PathLike[str] = "default") -> tuple[nn.Module, Card, str]:
@@ -148,37 +157,39 @@ def _refusal(path: str | os.PathLike[str], message: str) -> CheckpointError:
     return CheckpointError(f"{os.fspath(path)!r}: {message}")
 
 
-def _stored(key: str, value: Tensor, path: str | os.PathLike[str]) -> Tensor:
+def _stored(key: str, value: Tensor, path: str | os.PathLike[str], *, exact: bool) -> Tensor:
     value = value.detach().cpu().contiguous()
     if value.dtype in (torch.int64, torch.bool):
         return value
     if not value.is_floating_point():
         raise _refusal(path, f"{key!r} is {value.dtype}; stored are floats, int64 and bool")
     is_vector = sum(size > 1 for size in value.shape) <= 1
-    stored = value.to(torch.float32 if is_vector else torch.float16)
+    stored = value.to(torch.float32 if is_vector or exact else torch.float16)
     if not stored.isfinite().all():
         raise _refusal(path, f"{key!r} holds NaN, infinity or a value beyond float16")
     return stored
 
 
-def _serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """Lay a safetensors file out. The library's own writer puts the metadata in random order."""
+def _serialise(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    """Lay a safetensors file out in parts. The library's own writer puts the metadata in random order."""
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
-    parts, offset = [], 0
+    offset = 0
     # The widest types first, so that every entry starts at a multiple of its size.
-    for key in sorted(tensors, key=lambda k: (-tensors[k].element_size(), k)):
+    keys = sorted(tensors, key=lambda k: (-tensors[k].element_size(), k))
+    for key in keys:
         value = tensors[key]
-        raw = value.numpy().tobytes()
+        n_bytes = value.numel() * value.element_size()
         header[key] = {
             "dtype": DTYPES[value.dtype],
             "shape": list(value.shape),
-            "data_offsets": [offset, offset + len(raw)],
+            "data_offsets": [offset, offset + n_bytes],
         }
-        parts.append(raw)
-        offset += len(raw)
+        offset += n_bytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+    yield len(text).to_bytes(8, "little") + text
+    for key in keys:
+        yield tensors[key].numpy().tobytes()
 
 
 def _opened(path: Path) -> safetensors.safe_open:
@@ -216,14 +227,14 @@ def _refuse_constant(text: str) -> None:
 
 def _build(path: Path, config: Mapping, *, device: str) -> nn.Module:
     # Imported here: it brings every encoder along, which reading a header never needs.
-    from avloc.models.hierarchical import build_network
+    from avloc.models.building import build_model
 
     largest = max(_numbers(config["model"]), default=0)
     if largest > MAX_SIZE:
         raise _refusal(path, f"its model has a size of {largest}; at most {MAX_SIZE} is built")
     try:
         with torch.device(device), _WithoutInitialisation():
-            return build_network(config["model"])
+            return build_model(config["model"])
     except BUILD_ERRORS as error:
         raise _refusal(path, f"its configuration does not build a network: {error}") from error
 

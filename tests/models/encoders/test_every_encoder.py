@@ -1,17 +1,22 @@
 import pytest
 import torch
 
+from avloc.models.encoders import auto_avsr, av_hubert  # noqa: F401 - they register themselves
 from avloc.models.encoders.compact import CompactVisualEncoder
 from avloc.models.encoders.two_stem import TwoStemEncoder, join_pieces
 from avloc.registry import ENCODERS
 
 TWO_STEMS = dict(width=64, n_layers=2, n_heads=2, recogniser_channels=24, spectral_channels=16)
+CONFORMER = dict(width=32, n_heads=2, n_blocks=1, hidden=48)
 SMALL = {
     "TwoStemEncoder": TWO_STEMS,
     "TwoStemEncoder with linear bands": dict(**TWO_STEMS, spectrum="log_spectrum"),
     "TwoStemEncoder without log spectra": TWO_STEMS | {"spectral_channels": 0},
     "SpectralEncoder": dict(channels=16, widths=(4, 8, 8), n_blocks=1),
     "SpectralEncoder with linear bands": dict(channels=16, spectrum="log_spectrum", widths=(4, 8, 8)),
+    "AutoAvsrVisualEncoder": dict(**CONFORMER, stem_width=4),
+    "AutoAvsrAudioEncoder": dict(**CONFORMER, stem_width=4),
+    "AvHubertEncoder": dict(stem_width=4, width=32, n_heads=2, n_layers=1, hidden=48),
     "CompactVisualEncoder": dict(width=8, out_channels=24, n_blocks=1),
     "CompactVisualEncoder of motion": dict(width=8, out_channels=24, n_blocks=1, halved=True, motion=12),
     "CompactVisualEncoder with face": dict(width=8, out_channels=40, n_blocks=1, face_channels=16),
@@ -27,7 +32,10 @@ def make_inputs(
         "whisper_mel": (2, n_pieces, 80, 640),
         "log_mel": (2, 2, 80, 4 * n_frames),
         "log_spectrum": (2, 2, 256, 4 * n_frames),
+        "waveform": (2, 640 * n_frames),
+        "fbank104": (2, n_frames, 104),
         "mouth96_box": (2, n_frames, 96, 96),
+        "mouth88_landmarks": (2, n_frames, 88, 88),
         "face112": (2, n_frames, 112, 112),
     }
     return tuple(torch.randn(shapes[kind], generator=generator) for kind in encoder.inputs)
@@ -68,6 +76,8 @@ def test_masked_frames_do_not_change_unmasked_ones(name, n_real):
     for kind, x in zip(encoder.inputs, second, strict=True):
         if kind in ("whisper_mel", "log_mel", "log_spectrum"):
             x[..., 4 * n_real :] = 9.0
+        elif kind == "waveform":
+            x[:, 640 * n_real :] = 9.0
         else:
             x[:, n_real:] = 9.0
     with torch.inference_mode():

@@ -1,0 +1,212 @@
+"""EncodedNetwork: DiMoDif or AuViRe with the encoders that make what they read, for whole recordings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from avloc.decoding.proposals import Proposals
+from avloc.decoding.published import decode_levels, decode_tiles, suppress
+from avloc.errors import CheckpointError
+from avloc.models.auvire import AuViRe, AuViReOutputs
+from avloc.models.dimodif import DiMoDif, DiMoDifOutputs
+from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.weights.card import Card
+from avloc.models.weights.importing import STREAMS, encoder_problems
+from avloc.models.weights.store import load_weights
+
+CERTAIN = 1e-6  # a score is not nearer to 0 or 1 than this: its logit is finite
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedQuirks:
+    """What the public code does and avloc does not, unless the published figures are to be met.
+
+    ``clamps_to_window``: segments are cut at the end of the window and not at that of the recording.
+    ``drops_last`` and ``most_kept``: as of ``decoding.published.suppress``; both belong to the published
+    suppression and are kept.
+    """
+
+    clamps_to_window: bool = False
+    drops_last: bool = True
+    most_kept: int = 101
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedOutputs:
+    """What a published network says of a batch of windows, as ``HierarchicalLocalizer`` says it.
+
+    ``proposals`` of each row are suppressed already. ``inside_logits`` (B, 2, T), rows audio and visual, are
+    the best of the levels in every frame; a network that does not tell the modalities apart has the same in
+    both rows, one that only detects the same in every frame. ``recording_logit`` (B,) is that of the best
+    proposal, or of the detection.
+    """
+
+    proposals: list[Proposals]
+    inside_logits: Tensor
+    recording_logit: Tensor
+    boundary_logits: None = None
+    discrepancy: None = None
+    lag_weights: None = None
+    lag_evidence: None = None
+    sound: None = None
+
+
+class EncodedNetwork(nn.Module):
+    """A published network behind the encoders that its card names.
+
+    Parameters
+    ----------
+    network : DiMoDif or AuViRe
+        Reads embeddings.
+    audio_encoder, visual_encoder : nn.Module, optional
+        Give (B, 768, T) at 25 Hz. They may share their weights. Without them only ``score`` can be used, on
+        embeddings that were saved.
+    quirks : PublishedQuirks
+        What of the public code is kept.
+    """
+
+    frame_rate = Fraction(25)
+    window_has_cores = False
+    window_fills_up = False
+
+    def __init__(
+        self,
+        network: DiMoDif | AuViRe,
+        *,
+        audio_encoder: nn.Module | None = None,
+        visual_encoder: nn.Module | None = None,
+        quirks: PublishedQuirks = PublishedQuirks(),  # noqa: B008 - it is frozen
+    ) -> None:
+        super().__init__()
+        self.network, self.quirks = network, quirks
+        self.audio_encoder, self.visual_encoder = audio_encoder, visual_encoder
+        self.window_frames = network.max_length
+        self.window_hop_frames = network.max_length // 2
+
+    @property
+    def inputs(self) -> dict[str, tuple[str, ...]]:
+        """Name the transforms that each encoder reads, by stream."""
+        encoders = {"audio": self.audio_encoder, "visual": self.visual_encoder}
+        return {stream: encoder.inputs for stream, encoder in encoders.items() if encoder is not None}
+
+    def forward(
+        self,
+        *,
+        audio: tuple | None = None,
+        audio_mask: Tensor | None = None,
+        visual: tuple | None = None,
+        visual_mask: Tensor | None = None,
+    ) -> EncodedOutputs:
+        """Score a batch of windows of at most ``window_frames`` frames.
+
+        Parameters are those of ``HierarchicalLocalizer``. A stream that is absent counts as embeddings of
+        zeros, as the public code counts missing features, and so do frames that are masked.
+        """
+        if audio is None and visual is None:
+            raise ValueError("at least one of audio and visual must be given")
+        heard = None if audio is None else self.audio_encoder(audio, audio_mask)[0]
+        seen = None if visual is None else self.visual_encoder(visual, visual_mask)[0]
+        heard = torch.zeros_like(seen) if heard is None else heard
+        seen = torch.zeros_like(heard) if seen is None else seen
+        return self.score(seen, heard)
+
+    def score(self, visual: Tensor, audio: Tensor) -> EncodedOutputs:
+        """Score embeddings (B, 768, T), T at most ``window_frames``; also those that were saved."""
+        n_frames = visual.shape[2]
+        end = self.network.max_length if self.quirks.clamps_to_window else n_frames
+        if isinstance(self.network, AuViRe):
+            return self._of_auvire(self.network(visual, audio), n_frames, end)
+        n_valid = torch.full((visual.shape[0],), n_frames, device=visual.device)
+        return self._of_dimodif(self.network(visual, audio, n_valid=n_valid), n_frames, end)
+
+    def proposals(self, outputs: EncodedOutputs) -> list[Proposals]:
+        """Give the segments of each window of the batch."""
+        return outputs.proposals
+
+    def _of_dimodif(self, outputs: DiMoDifOutputs, n_frames: int, end: int) -> EncodedOutputs:
+        if outputs.offsets is None:  # section 3.10 (a): the mean over levels, then the larger modality
+            scores = outputs.logits.sigmoid().mean(1)  # (B, 2), picture and sound
+            nothing = [_to_proposals(scores.new_zeros(0, 3), scores.new_zeros(0, 2))] * scores.shape[0]
+            inside = _logit(scores.flip(1))[:, :, None].expand(-1, -1, n_frames)
+            return EncodedOutputs(nothing, inside, _logit(scores.amax(1)))
+        best = outputs.logits.amax(1).unflatten(1, (2, -1))  # (B, 2, T), picture and sound
+        rows = decode_tiles(outputs.logits, outputs.offsets, ends=end)
+        kept = []
+        for window in rows:
+            window, picked, found = self._suppress(window, end)
+            is_sound = window[picked, 3]
+            kept.append(_to_proposals(found, torch.stack((is_sound, 1 - is_sound), dim=1)))
+        return EncodedOutputs(kept, best.flip(1)[:, :, :n_frames], _best_logit(rows, end))
+
+    def _of_auvire(self, outputs: AuViReOutputs, n_frames: int, end: int) -> EncodedOutputs:
+        factors = self.network.level_factors
+        rows = decode_levels(outputs.logits, outputs.offsets, factors=factors, ends=end)
+        kept = []
+        for window in rows:
+            _, _, found = self._suppress(window, end)
+            kept.append(_to_proposals(found, torch.full_like(found[:, :2], torch.nan)))
+        at_full_rate = [
+            level.repeat_interleave(factor, dim=1)
+            for level, factor in zip(outputs.logits, factors, strict=True)
+        ]
+        best = torch.stack(at_full_rate).amax(0)[:, None, :n_frames].expand(-1, 2, -1)
+        return EncodedOutputs(kept, best, _best_logit(rows, end))
+
+    def _suppress(self, window: Tensor, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave out what begins behind the end, then suppress: rows, those picked of them, what is kept."""
+        window = window[window[:, 1] < end]
+        picked, kept = suppress(window, drops_last=self.quirks.drops_last, most=self.quirks.most_kept)
+        return window, picked, kept
+
+
+def with_encoders(network: nn.Module, card: Card) -> nn.Module:
+    """Put a network behind the encoders that its card names; one with encoders of its own stays as it is.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights are an encoder, or an encoder is missing or another one than the card names.
+    """
+    if not isinstance(network, DiMoDif | AuViRe):
+        if not hasattr(network, "proposals"):
+            raise CheckpointError(f"{card.name!r} is an encoder ({card.network}), which finds nothing itself")
+        return network
+    if not card.encoders:
+        raise CheckpointError(
+            f"{card.name!r} was imported for saved features only; import it again with --encoders to localize"
+        )
+    if problems := encoder_problems(card):
+        raise CheckpointError(
+            f"{card.name!r} reads encoders that cannot be used: {'; '.join(problems)}; import them with "
+            "'avloc weights import FILE --as NAME', and then the network again"
+        )
+    return EncodedNetwork(network, **_load_encoders(card.encoders)).eval()
+
+
+def _load_encoders(told: Mapping[str, Mapping[str, str]]) -> dict[str, nn.Module]:
+    """Load each file once, also where both streams read it."""
+    by_name = {name: load_weights(name)[0] for name in {e["name"] for e in told.values()}}
+    encoders = {}
+    for stream in STREAMS:
+        encoder = by_name[told[stream]["name"]]
+        shared = isinstance(encoder, AvHubertEncoder)
+        encoders[f"{stream}_encoder"] = encoder.of_stream(stream) if shared else encoder
+    return encoders
+
+
+def _to_proposals(kept: Tensor, modality: Tensor) -> Proposals:
+    """Make proposals of rows (score, start, end in seconds); those without length are left out."""
+    proposals = Proposals(kept[:, 1:].float(), kept[:, 0].float(), modality.float())
+    return proposals[kept[:, 2] > kept[:, 1]]
+
+
+def _best_logit(rows: Tensor, end: int) -> Tensor:
+    """Logit of the best row of each window that begins before the end, of (B, N, 3 or more)."""
+    return _logit(rows[..., 0].masked_fill(rows[..., 1] >= end, 0.0).amax(1))
+
+
+def _logit(score: Tensor) -> Tensor:
+    return score.float().clamp(CERTAIN, 1 - CERTAIN).logit()

@@ -1,0 +1,1 @@
+"""Public networks and transforms against what the authors' own implementations answered."""

@@ -1,0 +1,207 @@
+"""`avloc weights import`: public checkpoints become weights files with a card, or are refused."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from avloc.cli.main import main
+from avloc.errors import CheckpointError, ConfigError
+from avloc.models.auvire import AuViRe
+from avloc.models.dimodif import DiMoDif
+from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
+from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.weights.importing import encoder_problems, import_weights, read_checkpoint
+from avloc.models.weights.store import load_weights
+
+CONFORMER = dict(stem_width=4, width=768, n_heads=2, n_blocks=1, hidden=8)
+HUBERT = dict(stem_width=4, width=768, n_heads=2, n_layers=1, hidden=8)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVLOC_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "weights"
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Small checkpoints in the published forms, by name."""
+    networks = {
+        "visual": AutoAvsrVisualEncoder(**CONFORMER),
+        "audio": AutoAvsrAudioEncoder(**CONFORMER),
+        "hubert": AvHubertEncoder(**HUBERT),
+        "dimodif": DiMoDif(max_length=12, width=32, n_heads=2, hidden=24, n_layers=2),
+        "dimodif_dfd": DiMoDif(task="dfd", max_length=12, width=64, n_heads=4, hidden=64, n_layers=3),
+        "auvire": AuViRe(max_length=16, width=8, kernel=5, n_halvings=2),
+    }
+    paths = {}
+    for name, network in networks.items():
+        state, path = network.state_dict(), tmp_path / f"{name}.pth"
+        if name in ("visual", "audio"):
+            state = {f"encoder.{key}": value for key, value in state.items()}
+            content = state | {"decoder.x": torch.zeros(2), "ctc.ctc_lo.bias": torch.zeros(2)}
+        elif name == "hubert":
+            content = {"model": state | {"mask_emb": torch.zeros(104)}, "args": None}
+        else:
+            content = {"model": state, "optimizer": {"state": {}, "param_groups": []}}
+        torch.save(content, path)
+        paths[name] = path
+    return paths, networks
+
+
+def import_encoders(paths) -> None:
+    for name in ("visual", "audio"):
+        import_weights(paths[name], f"auto-avsr-{name}", settings=CONFORMER)
+    import_weights(paths["hubert"], "av-hubert", settings=HUBERT)
+
+
+def test_every_kind_comes_back_as_it_was(checkpoints):
+    paths, networks = checkpoints
+    import_encoders(paths)
+    for name in ("dimodif", "dimodif_dfd", "auvire"):
+        import_weights(paths[name], name)
+    names = {"visual": "auto-avsr-visual", "audio": "auto-avsr-audio", "hubert": "av-hubert"}
+    for name, network in networks.items():
+        loaded, card, _ = load_weights(names.get(name, name))
+        assert type(loaded) is type(network) and card.network == type(network).__name__
+        for key, value in network.state_dict().items():
+            assert torch.equal(loaded.state_dict()[key], value), (name, key)  # float32 is kept
+
+
+def test_sizes_are_read_off_the_shapes(checkpoints):
+    paths, _ = checkpoints
+    config, _ = read_checkpoint(paths["dimodif_dfd"])
+    told = {"task": "dfd", "max_length": 12, "width": 64, "n_heads": 4, "hidden": 64, "n_layers": 3}
+    assert told.items() <= config.items() and config["attention_window"] == 15
+    config, _ = read_checkpoint(paths["auvire"])
+    told = {"max_length": 16, "width": 8, "kernel": 5, "n_outer": 2, "n_halvings": 2, "n_retain": 2}
+    assert (
+        told | {"n_downsample": 2, "pyramid": True, "pairs": ["av", "aa", "vv"]}
+    ).items() <= config.items()
+
+
+def test_the_card_names_the_encoders_and_their_hashes(checkpoints, capsys):
+    paths, _ = checkpoints
+    import_encoders(paths)
+    code = main(["weights", "import", str(paths["dimodif"]), "--as", "d", "--format", "json"])
+    card = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert {stream: told["name"] for stream, told in card["encoders"].items()} == {
+        "audio": "auto-avsr-audio",
+        "visual": "auto-avsr-visual",
+    }
+    assert main(["weights", "card", "d", "--format", "text"]) == 0
+    assert "- visual: auto-avsr-visual (AutoAvsrVisualEncoder)" in capsys.readouterr().out
+
+
+def test_missing_encoders_exit_with_2_and_are_named(checkpoints, capsys, home):
+    paths, _ = checkpoints
+    assert main(["weights", "import", str(paths["dimodif"]), "--as", "d"]) == 2
+    told = capsys.readouterr().err
+    assert "audio=auto-avsr-audio (AutoAvsrAudioEncoder), visual=auto-avsr-visual" in told
+    command = ["weights", "import", str(paths["auvire"]), "--as", "a", "--encoders", "audio=one,visual=two"]
+    assert main(command) == 2
+    assert "audio=one" in capsys.readouterr().err and not (home / "a.safetensors").exists()
+
+
+def test_a_network_for_saved_features_needs_no_encoders(checkpoints, capsys):
+    paths, _ = checkpoints
+    assert main(["weights", "import", str(paths["auvire"]), "--as", "a", "--encoders", "none"]) == 0
+    assert json.loads(capsys.readouterr().out)["encoders"] == {}
+
+
+def test_an_encoder_that_was_replaced_is_noticed(checkpoints, home):
+    paths, _ = checkpoints
+    import_encoders(paths)
+    _, card = import_weights(paths["dimodif"], "d")
+    assert encoder_problems(card) == []
+    torch.save(
+        {f"encoder.{k}": v + 1 for k, v in AutoAvsrAudioEncoder(**CONFORMER).state_dict().items()},
+        paths["audio"],
+    )
+    import_weights(paths["audio"], "auto-avsr-audio", settings=CONFORMER)
+    os.remove(home / "auto-avsr-visual.safetensors")
+    first, second = encoder_problems(card)
+    assert "audio: 'auto-avsr-audio' is another file" in first
+    assert "visual: 'auto-avsr-visual' (AutoAvsrVisualEncoder) is not there" in second
+
+
+def test_what_no_shape_tells_may_be_said(checkpoints):
+    paths, _ = checkpoints
+    import_weights(paths["dimodif"], "d", encoders={}, settings={"attention_window": 5})
+    assert load_weights("d")[0]._blocked.sum() > 0
+    with pytest.raises((CheckpointError, ConfigError), match="attention_windows"):
+        import_weights(paths["dimodif"], "d", encoders={}, settings={"attention_windows": 5})
+
+
+@pytest.mark.parametrize("name", ["default", "../x", "", "a/b", ".hidden"])
+def test_what_cannot_be_a_name_is_refused(name, checkpoints):
+    with pytest.raises(CheckpointError, match="cannot be a name of weights"):
+        import_weights(checkpoints[0]["visual"], name)
+
+
+def test_a_checkpoint_of_another_shape_is_refused_with_its_entry(checkpoints, capsys):
+    paths, networks = checkpoints
+    state = networks["dimodif"].state_dict() | {"sep.weight": torch.zeros(1, 33)}
+    torch.save({"model": state}, paths["dimodif"])
+    command = ["weights", "import", str(paths["dimodif"]), "--as", "d", "--encoders", "none"]
+    assert main(command) == 2
+    assert "'sep.weight' must have shape (1, 32), got (1, 33)" in capsys.readouterr().err
+    torch.save({"model": state | {"extra": torch.zeros(1)}}, paths["dimodif"])
+    assert main(command) == 2 and "no place for 1 entries, first 'extra'" in capsys.readouterr().err
+    state.pop("sep.weight"), state.pop("projection.0.bias")
+    torch.save({"model": state | {"sep.weight": torch.zeros(1, 32)}}, paths["dimodif"])
+    assert main(command) == 2 and "1 are missing, first 'projection.0.bias'" in capsys.readouterr().err
+
+
+class _Runs:
+    def __init__(self, mark) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("kind", ["visual", "dimodif", "auvire", "hubert"])
+def test_a_pickle_with_code_is_refused_and_nothing_runs(kind, checkpoints, tmp_path, capsys):
+    paths, _ = checkpoints
+    mark = tmp_path / "mark"
+    content = torch.load(paths[kind], weights_only=True)
+    torch.save(content | {"more": _Runs(mark)}, paths[kind])
+    assert main(["weights", "import", str(paths[kind]), "--as", "x"]) == 2
+    told = capsys.readouterr().err
+    assert "refused" in told and "system" in told and "Traceback" not in told
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x80\x02}q\x00."])
+def test_a_file_that_is_no_checkpoint_exits_with_2(content, tmp_path, capsys):
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    assert main(["weights", "import", str(path), "--as", "x"]) == 2
+    assert str(path) in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_something_else_is_refused_with_its_keys(tmp_path):
+    torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="is no checkpoint of Auto-AVSR.*begin .'conv.weight'"):
+        import_weights(tmp_path / "x.pth", "x")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--encoders", "audio"), ("--encoders", "=x"), ("--set", "n_heads")]
+)
+def test_pairs_that_are_none_are_refused(option, value, checkpoints, capsys):
+    command = ["weights", "import", str(checkpoints[0]["dimodif"]), "--as", "x", option, value]
+    assert main(command) == 2
+    assert f"{option} takes key=value pairs" in capsys.readouterr().err
+
+
+def test_encoders_for_other_streams_or_for_an_encoder_are_refused(checkpoints):
+    paths, _ = checkpoints
+    with pytest.raises(CheckpointError, match="did you mean 'audio'"):
+        import_weights(paths["dimodif"], "d", encoders={"adio": "x"})
+    with pytest.raises(CheckpointError, match="reads no other encoders"):
+        import_weights(paths["visual"], "v", encoders={"audio": "x"}, settings=CONFORMER)

@@ -1,0 +1,135 @@
+"""DiMoDif's and AuViRe's way through a whole recording: windows, suppression, mouths by landmarks."""
+
+import numpy as np
+import pytest
+import torch
+
+from avloc import ops
+from avloc.decoding.proposals import Proposals
+from avloc.decoding.select import Selection, rank, suppress
+from avloc.features.crops import MOUTH_DOWN
+from avloc.features.landmarks import CENTRE_UP, WIDTH_OF_EYES, WIDTH_OF_FACE
+from avloc.features.mean_face import mouth_patch, smooth_landmarks
+from avloc.media.decode import Decoder, VideoBlock
+from avloc.media.probe import open_recording
+from avloc.media.protocol import LANDMARK_CROP
+from avloc.models.dimodif import DiMoDif
+from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
+from avloc.models.weights.importing import DECODING, import_weights
+from avloc.pipelines.loading import load_localizer
+from avloc.pipelines.windows import WindowPlan, next_window
+from avloc.structures import Status
+from avloc.structures.landmarks import LandmarkTrack
+
+CONFORMER = dict(stem_width=4, width=768, n_heads=2, n_blocks=1, hidden=8)
+CLIP = "genuine/vretalk2.mp4"  # 126 frames
+
+
+def windows_of(n_frames: int, plan: WindowPlan) -> list[tuple[int, int, int, int]]:
+    found, index = [], 0
+    while (window := next_window(index, n_frames, ended=True, plan=plan)) is not None:
+        found.append((window.start, window.n_frames, window.core_start, window.core_end))
+        assert window.network_frames == window.n_frames
+        index += 1
+    return found
+
+
+def test_windows_overlap_by_half_and_everything_in_them_counts():
+    plan = WindowPlan(n_frames=48, hop=24, has_cores=False, fills_up=False)
+    assert windows_of(48, plan) == [(0, 48, 0, 48)]
+    assert windows_of(100, plan) == [(0, 48, 0, 48), (24, 48, 24, 72), (48, 48, 48, 96), (72, 28, 72, 100)]
+
+
+def test_what_is_left_of_several_windows_is_suppressed_hard_and_of_one_not_at_all():
+    segments = torch.tensor([[0.0, 1.0], [0.1, 1.0], [3.0, 4.0]], dtype=torch.float64)
+    scores = torch.tensor([0.9, 0.8, 0.0004], dtype=torch.float64)
+    proposals = Proposals(segments, scores, torch.zeros(3, 2, dtype=torch.float64))
+    selection = Selection.from_mapping(DECODING)
+    ranked = rank(proposals, torch.zeros(100), selection=selection)
+    assert torch.equal(ranked.scores, scores)  # no rescoring, and no floor
+    assert len(suppress(ranked, selection=selection)) == 3
+    kept = suppress(ranked, selection=selection, n_windows=2)
+    assert kept.scores.tolist() == scores[ops.segment_nms(segments, scores, 0.7)].tolist() == [0.9, 0.0004]
+
+
+def track_of(path) -> LandmarkTrack:
+    """Four points around the boxes that the built-in search finds."""
+    rows = {}
+    for block in Decoder(open_recording(path)):
+        for faces in block.faces if isinstance(block, VideoBlock) else ():
+            for i in np.flatnonzero(faces.present):
+                rows.setdefault(int(block.source_index[i]), faces.boxes[i])
+    x, y, width, height = np.array([rows[key] for key in sorted(rows)], dtype=np.float64).T
+    eyes = width / (WIDTH_OF_EYES + WIDTH_OF_FACE)
+    mouth = np.stack([x + width / 2, y + (MOUTH_DOWN * height + CENTRE_UP * width)], axis=1)
+    offsets = np.array([[-0.5, -1.0], [0.5, -1.0], [0.0, -0.4], [0.0, 0.0]])
+    points = mouth[:, None] + eyes[:, None, None] * offsets
+    return LandmarkTrack(points.astype(np.float32), frame=np.array(sorted(rows)))
+
+
+@pytest.fixture(scope="module")
+def clip(shared_media):
+    path = shared_media / CLIP
+    return path, track_of(path)
+
+
+@pytest.mark.dataset
+def test_mouths_are_cut_from_smoothed_landmarks(clip):
+    path, track = clip
+    blocks = [b for b in Decoder(open_recording(path), crops=(LANDMARK_CROP,), landmarks=track)]
+    shown = [(b, f) for b in blocks if isinstance(b, VideoBlock) for f in b.faces]
+    crops = np.concatenate([f.crops[LANDMARK_CROP][f.present] for _, f in shown])
+    assert crops.shape == (len(track.frame), 96, 96)
+    smoothed = smooth_landmarks(track.points)
+    from avloc.media.whole import read_frames
+
+    frames, _ = read_frames(path)
+    for i in (0, 3, 40):
+        gray = np.round(frames[i] @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+        difference = np.abs(mouth_patch(gray, smoothed[i]).astype(int) - crops[i])
+        assert difference.mean() < 2.0, i  # gray values are made from YUV there, from RGB here
+
+
+def test_a_crop_by_landmarks_needs_landmarks(tmp_path):
+    from fractions import Fraction
+
+    from avloc.media.encode import write_video
+
+    write_video(tmp_path / "a.mp4", [np.zeros((48, 64, 3), np.uint8)] * 5, Fraction(25))
+    with pytest.raises(ValueError, match="is cut by landmarks, and none were given"):
+        Decoder(open_recording(tmp_path / "a.mp4"), crops=(LANDMARK_CROP,))
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """A small DiMoDif of 48 frames and its encoders, imported."""
+    folder = tmp_path_factory.mktemp("imported")
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        patch.setenv("AVLOC_HOME", str(folder))
+        for name, kind in (("visual", AutoAvsrVisualEncoder), ("audio", AutoAvsrAudioEncoder)):
+            state = {f"encoder.{key}": value for key, value in kind(**CONFORMER).state_dict().items()}
+            torch.save(state, folder / "e.pth")
+            import_weights(folder / "e.pth", f"auto-avsr-{name}", settings=CONFORMER)
+        network = DiMoDif(max_length=48, width=32, n_heads=2, hidden=32, n_layers=2)
+        torch.nn.init.constant_(network.regression[6].bias, 3.0)  # or untrained segments have no length
+        torch.save({"model": network.state_dict()}, folder / "d.pth")
+        import_weights(folder / "d.pth", "dimodif")
+    return folder
+
+
+@pytest.mark.dataset
+def test_a_video_longer_than_the_window_is_localized_with_imported_weights(clip, imported, monkeypatch):
+    path, track = clip
+    monkeypatch.setenv("AVLOC_HOME", str(imported))
+    localizer = load_localizer("dimodif", min_score=0.0)
+    prediction = localizer(path, tracks=track)
+    assert prediction.status == Status.ANALYSED and prediction.message.startswith("faces are where")
+    segments = torch.tensor([[d.segment.start, d.segment.end] for d in prediction.detections])
+    scores = torch.tensor([d.score for d in prediction.detections])
+    assert len(scores) == 100 and (scores.diff() <= 0).all() and 0 < prediction.score <= 1
+    assert segments.max() <= 126 / 25 and segments.max() > 4.0  # later windows count
+    overlaps = ops.segment_iou(segments, segments).fill_diagonal_(0)
+    assert overlaps.max() < 0.7
+    assert {d.modality.value for d in prediction.detections} <= {"audio", "visual"}
+    assert prediction.analysed.coverage_visual == pytest.approx(1.0, abs=0.05)
