@@ -74,7 +74,8 @@ def align(parts):
             if len(edges) != len(words):
                 raise parts.alignment.Refused(f"{len(edges)} sounds for {len(words)} words")
             return [
-                parts.alignment.Word(s, e, word) for (s, e), word in zip(edges.tolist(), words, strict=True)
+                parts.alignment.Word(s, e, word, ((s, e, "AH"),))
+                for (s, e), word in zip(edges.tolist(), words, strict=True)
             ]
 
     return FakeAligner()
@@ -138,6 +139,7 @@ def test_the_folder_is_one_that_training_reads(run, media, tmp_path, capsys):
     assert lacking(pool) == {"neural_pair": "generated twins"}
     assert len(pool.generated) == 3 and {pool.entries[i].id for i in pool.spoken_again} == {"a0", "a1", "b1"}
     assert [word for *_, word in pool.entries[0].words] == TEXTS["a0"].split()
+    assert [phone[:2] for phone in pool.entries[0].phones] == [word[:2] for word in pool.entries[0].words]
     assert all(e.licence.endswith(")") and e.weights_ok for e in pool.entries)
     item = compose(np.random.default_rng(0), pool, family="neural_words")
     assert len(item.audio.segments) >= 1 and "Kokoro" in pool.entries[-1].generator
@@ -342,6 +344,8 @@ def test_kokoro_speaks_words_that_pocketsphinx_finds(tool, parts):
     words = parts.alignment.Aligner()(samples, text)
     assert [word.text for word in words] == text.split() and 0.1 < first < 0.2 and 2 < last < 6
     assert all(a.end <= b.start for a, b in zip(words[:-1], words[1:], strict=True))
+    for word in words:
+        assert all(word.start - 0.02 <= start < end <= word.end + 0.02 for start, end, _ in word.phones)
 
 
 def test_what_is_written_is_what_was_spoken(run):

@@ -1,9 +1,9 @@
-"""What is said in a recording and when: a text by Whisper or pocketsphinx, word times by forced alignment."""
+"""What is said in a recording and when: a text by Whisper or pocketsphinx, times by forced alignment."""
 
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word and when it was said, in seconds."""
+    """One word and when it was said, in seconds; ``phones`` (start_s, end_s, ARPAbet) where known."""
 
     start: float
     end: float
     text: str
+    phones: tuple[tuple[float, float, str], ...] = ()
 
 
 def whisper(folder: Path) -> Transcriber:
@@ -88,6 +89,9 @@ class Aligner:
     def __call__(self, samples: np.ndarray, text: str) -> list[Word]:
         """Give the times of the words of ``text`` in ``samples`` (n,) at 16 kHz, in order.
 
+        Their phones are there too, but for about one recording of ten: where pocketsphinx finds a single
+        frame before the first word, it cannot align phones.
+
         Raises
         ------
         Refused
@@ -106,7 +110,10 @@ class Aligner:
             for word, (_, first, last, _) in zip(words, found, strict=True)
         ]
         check_against_energy(samples, aligned)
-        return aligned
+        phones = self._phones(samples)
+        if [word for word, _ in phones] != [word for word, *_ in found]:
+            return aligned
+        return [replace(word, phones=own) for word, (_, own) in zip(aligned, phones, strict=True)]
 
     def _align(self, samples: np.ndarray, words: list[str]) -> list[tuple[str, int, int, float]]:
         """Give each word with its first frame, the one after its last, and its log-likelihood."""
@@ -122,6 +129,24 @@ class Aligner:
             (s.word, s.start_frame, s.end_frame + 1, math.log(s.ascore) if s.ascore > 0 else -math.inf)
             for s in decoder.seg()
             if s.word[0] not in "<["
+        ]
+
+    def _phones(self, samples: np.ndarray) -> list[tuple[str, tuple[tuple[float, float, str], ...]]]:
+        """Give the phones of each word that was just aligned; nothing if they cannot be aligned."""
+        decoder = self._decoder
+        try:
+            decoder.set_alignment()
+            _feed(decoder, samples)
+        except RuntimeError:
+            return []
+        # An entry is a place in the decoder's own list: it must be read before the next one is asked for.
+        return [
+            (
+                word.name,
+                tuple((p.start * FRAME_S, (p.start + p.duration) * FRAME_S, p.name) for p in word),
+            )
+            for word in decoder.get_alignment()
+            if word.name[0] not in "<["
         ]
 
 
