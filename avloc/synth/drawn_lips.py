@@ -42,7 +42,7 @@ class Lips:
 def place_lips(face: DrawnFace, shapes: MouthShapes) -> Lips:
     """Say where the lips of a face are in each of T shapes."""
     opening = face.widest * shapes.opening + 2.0 * shapes.tuck
-    half = face.width * (1 + 0.12 * shapes.width - 0.26 * shapes.rounding + 0.04 * shapes.press)
+    half = face.width * (1 + 0.13 * shapes.width - 0.3 * shapes.rounding + 0.04 * shapes.press)
     half = np.maximum(half, 0.5 * face.width)
     rise = face.raised * opening + 0.5 * shapes.tuck
     thick = (1 + 0.22 * shapes.rounding - 0.1 * shapes.width.clip(0, 1) - 0.1 * shapes.opening.clip(0, 1)) * (

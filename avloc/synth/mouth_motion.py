@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 
 STEP_S = 0.01  # of the traces, before they are read at the times of frames
 CLOSED_S, TUCKED_S = 0.03, 0.02  # at least so long to each side of its middle is a phone quite closed
-MOST_LEAD_S = 0.08
+MAX_LEAD_S = 0.08
+FELT_S = 1.0  # no phone is felt further away
 SHORTEST_REST_S = 0.08  # quiet between phones that lets the mouth rest
 
 Phones = Sequence[tuple[float, float, str]]
@@ -64,25 +65,25 @@ class MouthStyle:
 REST = "rest"
 VISEMES: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "AA": (0.95, 0.95, 0.0, 0.0, 0.1, 0.7, 0.4),
-    "AE": (0.85, 0.75, 0.45, 0.0, 0.1, 0.7, 0.5),
-    "AH": (0.55, 0.5, 0.0, 0.0, 0.2, 0.5, 0.2),
+    "AE": (0.9, 0.8, 0.55, 0.0, 0.1, 0.7, 0.5),
+    "AH": (0.6, 0.55, 0.0, 0.0, 0.2, 0.5, 0.2),
     "AO": (0.75, 0.75, -0.35, 0.5, 0.0, 0.7, 0.7),
-    "EH": (0.6, 0.5, 0.4, 0.0, 0.2, 0.6, 0.5),
+    "EH": (0.7, 0.6, 0.5, 0.0, 0.2, 0.6, 0.5),
     "ER": (0.35, 0.3, -0.3, 0.4, 0.3, 0.5, 0.6),
-    "IH": (0.42, 0.35, 0.35, 0.0, 0.3, 0.5, 0.4),
-    "IY": (0.32, 0.2, 0.8, 0.0, 0.3, 0.6, 0.8),
+    "IH": (0.48, 0.4, 0.45, 0.0, 0.3, 0.5, 0.4),
+    "IY": (0.38, 0.2, 1.0, 0.0, 0.3, 0.6, 0.8),
     "OW": (0.5, 0.45, -0.6, 0.8, 0.0, 0.6, 0.9),
     "UH": (0.35, 0.3, -0.4, 0.5, 0.1, 0.5, 0.7),
     "UW": (0.2, 0.18, -0.85, 1.0, 0.0, 0.7, 1.0),
     "B": (0.0, 0.1, 0.0, 0.0, 0.0, 1.0, 0.1),
     "F": (0.15, 0.1, 0.1, 0.0, 0.0, 0.9, 0.2),
     "TH": (0.25, 0.15, 0.1, 0.0, 1.0, 0.7, 0.15),
-    "T": (0.24, 0.1, 0.15, 0.0, 0.6, 0.55, 0.12),
-    "S": (0.24, 0.04, 0.3, 0.0, 0.4, 0.8, 0.25),
+    "T": (0.18, 0.08, 0.15, 0.0, 0.6, 0.65, 0.12),
+    "S": (0.2, 0.04, 0.35, 0.0, 0.4, 0.8, 0.25),
     "L": (0.38, 0.3, 0.1, 0.0, 0.9, 0.45, 0.12),
     "SH": (0.34, 0.06, -0.35, 0.75, 0.2, 0.8, 0.8),
     "R": (0.28, 0.25, -0.4, 0.6, 0.1, 0.5, 0.6),
-    "K": (0.3, 0.25, 0.05, 0.0, 0.0, 0.22, 0.06),
+    "K": (0.25, 0.2, 0.05, 0.0, 0.0, 0.3, 0.06),
     "HH": (0.4, 0.3, 0.0, 0.0, 0.0, 0.08, 0.02),
     REST: (0.0, 0.0, 0.0, 0.0, 0.0, 0.6, 0.3),
 }
@@ -98,12 +99,12 @@ N_TARGETS = 5
 def draw_style(rng: np.random.Generator) -> MouthStyle:
     """Draw a talker."""
     return MouthStyle(
-        lead_s=float(rng.uniform(0.0, MOST_LEAD_S)),
-        opening=float(np.exp(rng.normal(-0.05, 0.28)).clip(0.45, 1.4)),
+        lead_s=float(rng.uniform(0.0, MAX_LEAD_S)),
+        opening=float(np.exp(rng.normal(0.05, 0.25)).clip(0.5, 1.5)),
         shape=float(np.exp(rng.normal(-0.1, 0.25)).clip(0.5, 1.4)),
         jaw=float(rng.uniform(0.5, 1.1)),
-        reach_s=float(rng.uniform(0.025, 0.06)),
-        smooth_s=float(rng.uniform(0.015, 0.03)),
+        reach_s=float(rng.uniform(0.015, 0.04)),
+        smooth_s=float(rng.uniform(0.012, 0.025)),
         rest=float(rng.uniform(0.03, 0.15)) if rng.random() < 0.3 else 0.0,
         wander=float(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))),
         habit=float(rng.uniform(0.0, 0.12)),
@@ -142,8 +143,8 @@ def trace_mouth(style: MouthStyle, phones: Phones, times_s: np.ndarray) -> Mouth
     opening, jaw, width, rounding, tongue = traces
     idle = _idle(style, phones, grid)
     shapes = MouthShapes(
-        opening=(style.opening * opening + idle[0]).clip(0) * (1 - closing),
-        jaw=(style.jaw * style.opening * jaw + 0.6 * idle[0]).clip(0),
+        opening=(style.opening * opening + idle[0]).clip(0, 1.2) * (1 - closing),
+        jaw=(style.jaw * style.opening * jaw + 0.6 * idle[0]).clip(0, 1.2),
         width=style.shape * width + idle[1],
         rounding=(style.shape * rounding).clip(0, 1),
         press=(closing * (0.4 + 0.6 * style.opening) + idle[2]).clip(0, 1),
@@ -180,7 +181,7 @@ def _blend(style: MouthStyle, spans: np.ndarray, names: list[str], grid: np.ndar
     targets = TABLE[chosen, :N_TARGETS]
     targets = targets + (habits[chosen] + slips) * (chosen != ORDER[REST])[:, None]
     targets[:, [0, 1, 3, 4]] = targets[:, [0, 1, 3, 4]].clip(0)
-    near = (spans[:, 1] > grid[0] - 0.5) & (spans[:, 0] < grid[-1] + 0.5)
+    near = (spans[:, 1] > grid[0] - FELT_S) & (spans[:, 0] < grid[-1] + FELT_S)
     away = np.maximum(spans[near, :1] - grid, grid - spans[near, 1:])  # seconds outside a span, (P, G)
     length = np.minimum(spans[near, 1] - spans[near, 0], 0.3)[:, None]
     away = np.maximum(away + 0.15 * length, 0.0)

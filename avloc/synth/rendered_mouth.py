@@ -70,8 +70,8 @@ def _move_skin(face: DrawnFace, jaw: np.ndarray, widen: np.ndarray, lift: np.nda
 
 def _draw_camera(rng: np.random.Generator, n_frames: int) -> _Camera:
     """Draw where a head is and how it drifts."""
-    reach = np.exp(rng.uniform(np.log(0.1), np.log(1.5)))  # of the drift
-    seconds = rng.uniform(0.5, 2.0)
+    reach = np.exp(rng.uniform(np.log(0.2), np.log(3.0)))  # of the drift
+    seconds = rng.uniform(0.25, 1.5)
 
     def drift(spread: float) -> np.ndarray:
         n_values = int(n_frames / 25 / seconds) + 4

@@ -61,16 +61,10 @@ def test_the_weights_start_a_training_and_the_card_says_what_was_not_learnt_from
     monkeypatch.setattr(train_eye.importlib.util, "find_spec", lambda name: None)
     out = tmp_path / "eye.safetensors"
     words = ["--media", "m.json", "--cache", str(tmp_path), "--out", str(out)]
-    few = [
-        w
-        for s in ("steps=2", "batch_size=1", "rendered=0.5", "model.visual_encoder.motion=6")
-        for w in ("--set", s)
-    ]
-    assert train_eye.main([*words, *few]) == 0
-    assert (
-        asked == {"media": ["m.json"], "make_finder": None, "with_rendered": True}
-        and str(out) in capsys.readouterr().out
-    )
+    settings = ("steps=2", "batch_size=1", "rendered=0.5", "model.visual_encoder.motion=6")
+    assert train_eye.main([*words, *(word for setting in settings for word in ("--set", setting))]) == 0
+    assert asked == {"media": ["m.json"], "make_finder": None, "with_rendered": True}
+    assert str(out) in capsys.readouterr().out
     network, card, _ = load_weights(out)
     assert {train_eye.WITHOUT_LIPS, train_eye.WITHOUT_RENDERED} <= set(card.limits)
     assert card.starting_weights == ()
