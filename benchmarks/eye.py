@@ -8,13 +8,15 @@ Arms of ``tools/train_eye.py``: the contrast between lags alone; with the contou
 learnt and let mouths be painted; with what the recogniser makes of the sound too. The last for an eye that
 takes the mean of the whole window off a crop, not of the second around, and for one that reads the crop; the
 contrast alone for one that reads the crop. The contrast with half of each batch drawn mouths, and after as
-many steps of drawn mouths alone as ``FIRST`` says; both need ``phone_segments`` in the media.
-Every arm starts from the same ear and an eye of nothing, sees the same clips in the same order and makes as
-many steps. Figures are those of ``benchmarks/sync.py``, on the same clips: shift AUC over 1 s and 2 s, mean
-over seeds, with 95 % intervals by bootstrap over identities and seeds together; ``gain`` is the paired
-difference to the contrast alone. ``init`` is what the weights of ``--init`` reach as they are. The first
-command finds the lips; arms may be trained at the same time, each with ``--arm``. With ``--sum-up`` nothing
-is trained: the arms of the work folder are summed up, at least the contrast alone.
+many steps of drawn mouths alone as ``FIRST`` says; both need ``phone_segments`` in the media. The same number
+of steps in two parts, all of them of real mouths, tells what more steps are worth.
+Every arm starts from the same ear and an eye of nothing; arms of one training make as many steps and see the
+same clips in the same order, but for those that drawn mouths take the place of. Figures are those of
+``benchmarks/sync.py``, on the same clips: shift AUC over 1 s and 2 s, mean over seeds, with 95 % intervals by
+bootstrap over identities and seeds together; ``gain`` is the paired difference to the contrast alone.
+``init`` is what the weights of ``--init`` reach as they are. The first command finds the lips; arms may be
+trained at the same time, each with ``--arm``. With ``--sum-up`` nothing is trained: the arms of the work
+folder are summed up, at least the contrast alone.
 """
 
 import argparse
@@ -52,6 +54,7 @@ ARMS: dict[str, tuple[tuple[dict[str, float], ...], dict[str, int]]] = {
     "all_without_motion": (({},), {"motion": 0}),
     "contrast_motion0": ((ALONE,), {"motion": 0}),
     "contrast_rendered": ((ALONE | {"rendered": 0.5},), {}),
+    "contrast_longer": ((ALONE | {"steps": FIRST}, ALONE), {}),
     "rendered_first": ((ALONE | {"rendered": 1.0, "steps": FIRST}, ALONE), {}),
 }
 N_REPLICATES = 500
