@@ -7,9 +7,12 @@ python benchmarks/eye.py $MEDIA --cache CACHE --work WORK --out benchmarks/resul
 Arms of ``tools/train_eye.py``: the contrast between lags alone; with the contours of the lips, which are
 learnt and let mouths be painted; with what the recogniser makes of the sound too. The last for an eye that
 takes the mean of the whole window off a crop, not of the second around, and for one that reads the crop; the
-contrast alone for one that reads the crop. The contrast with half of each batch drawn mouths, and after as
-many steps of drawn mouths alone as ``FIRST`` says; both need ``phone_segments`` in the media. The same number
-of steps in two parts, all of them of real mouths, tells what more steps are worth.
+contrast alone for one that reads the crop.
+
+With mouths that are drawn for recordings of speech (``phone_segments`` must be in the media): the contrast on
+these alone; on batches that are half drawn; and on real mouths after ``FIRST`` steps of drawn ones. As many
+steps, all of real mouths, tell what more steps are worth.
+
 Every arm starts from the same ear and an eye of nothing; arms of one training make as many steps and see the
 same clips in the same order, but for those that drawn mouths take the place of. Figures are those of
 ``benchmarks/sync.py``, on the same clips: shift AUC over 1 s and 2 s, mean over seeds, with 95 % intervals by
@@ -53,6 +56,7 @@ ARMS: dict[str, tuple[tuple[dict[str, float], ...], dict[str, int]]] = {
     "all_whole_mean": (({},), {"motion": 640}),
     "all_without_motion": (({},), {"motion": 0}),
     "contrast_motion0": ((ALONE,), {"motion": 0}),
+    "rendered_alone": ((ALONE | {"rendered": 1.0},), {}),
     "contrast_rendered": ((ALONE | {"rendered": 0.5},), {}),
     "contrast_longer": ((ALONE | {"steps": FIRST}, ALONE), {}),
     "rendered_first": ((ALONE | {"rendered": 1.0, "steps": FIRST}, ALONE), {}),
