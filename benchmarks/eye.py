@@ -11,7 +11,7 @@ contrast alone for one that reads the crop.
 
 With mouths that are drawn for recordings of speech (``phone_segments`` must be in the media): the contrast on
 these alone; on batches that are half drawn; and on real mouths after ``FIRST`` steps of drawn ones. As many
-steps, all of real mouths, tell what more steps are worth.
+steps of batches that are half drawn, or not at all, tell what more steps are worth.
 
 Every arm starts from the same ear and an eye of nothing; arms of one training make as many steps and see the
 same clips in the same order, but for those that drawn mouths take the place of. Figures are those of
@@ -48,6 +48,7 @@ from avloc.training.runner import build_checked, start_from
 BASE = "contrast"
 FIRST = 240  # steps
 ALONE = {"lips": 0.0, "ear": 0.0}
+HALF = ALONE | {"rendered": 0.5}
 # Settings of the trainings, one after the other, and of the eye; the last makes as many steps as asked for.
 ARMS: dict[str, tuple[tuple[dict[str, float], ...], dict[str, int]]] = {
     "contrast": ((ALONE,), {}),
@@ -57,8 +58,9 @@ ARMS: dict[str, tuple[tuple[dict[str, float], ...], dict[str, int]]] = {
     "all_without_motion": (({},), {"motion": 0}),
     "contrast_motion0": ((ALONE,), {"motion": 0}),
     "rendered_alone": ((ALONE | {"rendered": 1.0},), {}),
-    "contrast_rendered": ((ALONE | {"rendered": 0.5},), {}),
+    "contrast_rendered": ((HALF,), {}),
     "contrast_longer": ((ALONE | {"steps": FIRST}, ALONE), {}),
+    "contrast_rendered_longer": ((HALF | {"steps": FIRST}, HALF), {}),
     "rendered_first": ((ALONE | {"rendered": 1.0, "steps": FIRST}, ALONE), {}),
 }
 N_REPLICATES = 500
