@@ -42,8 +42,7 @@ class RenderedClip:
         np.ndarray [shape=(T, 40, 2), float32, px] or None
             Its lips, known exactly, if they are asked for.
         """
-        middles_s = (np.arange(cut.start, cut.stop) + 0.5) / 25
-        shapes = trace_mouth(draw_style(rng), self.phones, middles_s)
+        shapes = trace_mouth(draw_style(rng), self.phones, np.arange(cut.start, cut.stop) / 25)
         drawn, lips = render_mouth(rng, shapes)
         crops, lips, mirrored = disguise_mouth(rng, drawn, lips if with_lips else None, repaint=False)
         if mirrored and lips is not None:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from avloc.datasets.corpus import PHONES
-from avloc.synth.mouth_motion import LIKE, MAX_LEAD_S, VISEMES, MouthShapes, draw_style, trace_mouth
+from avloc.synth.mouth_motion import (
+    LEAST_LEAD_S,
+    LIKE,
+    MOST_LEAD_S,
+    VISEMES,
+    MouthShapes,
+    draw_style,
+    trace_mouth,
+)
 
 EXACT = {"habit": 0.0, "slip": 0.0, "wander": 0.0, "rest": 0.0, "lead_s": 0.0}
 
@@ -38,7 +46,7 @@ def test_lips_do_not_meet_where_no_phone_asks_for_it():
     assert shapes.opening.min() > 0.05 and shapes.press.max() == 0.0
 
 
-@pytest.mark.parametrize("lead_s", [0.02, 0.055, MAX_LEAD_S])
+@pytest.mark.parametrize("lead_s", [LEAST_LEAD_S, 0.025, MOST_LEAD_S])
 def test_lips_lead_the_sound_by_what_the_talker_says(lead_s):
     style = draw_style(np.random.default_rng(3))
     phones = say("HH", "AH", "L", "OW", "W", "ER", "L", "D", "P", "IY", "P", "AH", "L")
@@ -88,7 +96,7 @@ def test_talkers_differ_and_one_moves_alike_each_time():
     first, same, other = (as_rows(trace_mouth(style, phones, times)) for style in styles)
     np.testing.assert_array_equal(first, same)
     assert np.abs(first - other).max() > 0.05
-    assert all(0 <= style.lead_s <= MAX_LEAD_S for style in styles)
+    assert all(LEAST_LEAD_S <= style.lead_s <= MOST_LEAD_S for style in styles)
 
 
 def test_every_phone_of_a_manifest_has_a_viseme():
