@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 
 STEP_S = 0.01  # of the traces, before they are read at the times of frames
 CLOSED_S, TUCKED_S = 0.03, 0.02  # at least so long to each side of its middle is a phone quite closed
-# How far lips may be ahead of the phones that pocketsphinx finds. With 0 to 0.08 s, and pictures 0.02 s later,
+# How far lips may be ahead of the phones that pocketsphinx finds. With 0 to 0.08 s, pictures 0.02 s later,
 # an eye that had seen drawn mouths alone found the sound of the training's real faces one frame early.
 LEAST_LEAD_S, MOST_LEAD_S = -0.02, 0.06
 FELT_S = 1.0  # no phone is felt further away
