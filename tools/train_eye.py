@@ -38,6 +38,9 @@ MESH = {
     "licence": "Apache 2.0",
 }
 WITHOUT_LIPS = "MediaPipe was not installed: the eye did not learn from contours of lips."
+WITHOUT_RENDERED = (
+    "No recording had times of phones: the eye saw no drawn mouths, though they were asked for."
+)
 ALL_KINDS = {field.name: field.type for field in fields(EyeSettings)}
 
 logger = logging.getLogger("train_eye")
@@ -59,18 +62,23 @@ def settings_of(words: Sequence[str]) -> EyeSettings:
         except (KeyError, ValueError, SyntaxError, TypeError) as error:
             known = ", ".join(f"{name}={kind.__name__}" for name, kind in ALL_KINDS.items())
             raise ConfigError(f"--set: expected one of {known}, got {word!r}") from error
-    return EyeSettings(**values)
+    settings = EyeSettings(**values)
+    if not 0 <= settings.rendered <= 1:
+        raise ConfigError(f"--set: expected rendered, a share, between 0 and 1, got {settings.rendered!r}")
+    return settings
 
 
-def card_of(config: str, settings: EyeSettings, losses: dict[str, float], *, has_lips: bool) -> Card:
+def card_of(config: str, settings: EyeSettings, losses: dict[str, float], clips: EyeClips) -> Card:
     """Say how the eye was made; nothing but its losses has been measured."""
     card = unmeasured_card(config)
-    taught = has_lips and settings.lips > 0
+    taught = clips.has_lips and settings.lips > 0
+    lacking = ((settings.lips > 0 and not taught, WITHOUT_LIPS),)
+    lacking += ((settings.rendered > 0 and not clips.rendered, WITHOUT_RENDERED),)
     told = shlex.join(["python", "tools/train_eye.py", *(Path(word).name for word in sys.argv[1:])])
     return replace(
         card,
         starting_weights=(MESH,) if taught else (),
-        limits=card.limits if taught or settings.lips == 0 else (*card.limits, WITHOUT_LIPS),
+        limits=(*card.limits, *(text for lacks, text in lacking if lacks)),
         figures={"losses of the eye's pretraining": losses},
         commands=(told,),
     )
@@ -97,11 +105,17 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigError(f"{options.config!r}: the eye learns from the ear, so the network needs both")
     start_from(network, recogniser=None, init=options.init)
     finder = landmark_model() if settings.lips > 0 else None
-    clips = EyeClips.build(network.eval(), options.media, cache=Path(options.cache), make_finder=finder)
+    clips = EyeClips.build(
+        network.eval(),
+        options.media,
+        cache=Path(options.cache),
+        make_finder=finder,
+        with_rendered=settings.rendered > 0,
+    )
     began = time.process_time()
     losses = train_eye(network, clips, settings)
     logger.info("%d steps took %.0f s of processor time", settings.steps, time.process_time() - began)
-    card = card_of(options.config, settings, losses, has_lips=clips.has_lips)
+    card = card_of(options.config, settings, losses, clips)
     digest = save_weights(options.out, network, config=cfg, card=card)
     print(f"{options.out}: {digest}, losses {losses}")
 

@@ -12,7 +12,14 @@ USES = ("train", "dev", "test", "any")
 HELD_OUT = "held_out"  # neither trains shipped weights nor is it test: dev, and train without the licence
 NATURAL_KINDS = ("speech", "telephony_speech", "genuine_talking_face")
 ALIGNMENT = "alignment"  # no recording: the times of the words of another entry
-SILENCES = ("sil", "sp", "")  # what alignments write where nothing is said
+SILENCES = ("sil", "sp", "", "SIL", "SP")  # what alignments write where nothing is said
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+CONSONANTS = (
+    *("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N"),
+    *("NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH"),
+)
+PHONES = (*VOWELS, *CONSONANTS)  # ARPAbet, as the CMU Pronouncing Dictionary has it, without stress
+LEAST_GAP_S = -1e-6  # phones may touch
 SEVERAL_SPEAKERS = ("several", "two speakers", "unknown", "none")
 
 
@@ -55,6 +62,7 @@ class Entry:
     language: str | None = None
     sex: str | None = None
     replaces: SpokenAgain | None = None
+    phones: tuple[tuple[float, float, str], ...] = ()
 
     @property
     def one_speaker(self) -> bool:
@@ -117,26 +125,52 @@ def _entry(row: dict, path: Path, number: int) -> Entry:
         language=row.get("lang"),
         sex=row.get("sex"),
         replaces=_replaces(row, path) if row.get("replaces") is not None else None,
+        phones=_phones(row, path),
     )
 
 
 def _words(row: dict, path: Path) -> tuple[tuple[float, float, str], ...]:
-    """Read ``word_segments``, whose triples are (start, end, word) or (word, start, end)."""
-    words = []
-    for triple in row.get("word_segments") or ():
+    """Read ``word_segments``."""
+    return _spoken(row, path, "word_segments", "word")
+
+
+def _phones(row: dict, path: Path) -> tuple[tuple[float, float, str], ...]:
+    """Read ``phone_segments``, with or without digits of stress; one speaker says one phone at a time."""
+    phones, before = [], 0.0
+    for start, end, told in _spoken(row, path, "phone_segments", "phone"):
+        phone = told.rstrip("012")
+        if phone not in PHONES:
+            raise AnnotationError(
+                f"{str(path)!r}, entry {row['id']!r}: expected in phone_segments one of "
+                f"{' '.join(PHONES)}, got {told!r}"
+            )
+        if start - before < LEAST_GAP_S:
+            raise AnnotationError(
+                f"{str(path)!r}, entry {row['id']!r}: expected phones that do not overlap in phone_segments, "
+                f"got {[start, end, told]!r} before the one that ends at {before}"
+            )
+        phones.append((start, end, phone))
+        before = end
+    return tuple(phones)
+
+
+def _spoken(row: dict, path: Path, field: str, what: str) -> tuple[tuple[float, float, str], ...]:
+    """Read triples (start, end, what) or (what, start, end) without silences, in order of time."""
+    spoken = []
+    for triple in row.get(field) or ():
         try:
-            word, start, end = triple if isinstance(triple[0], str) else (triple[2], *triple[:2])
+            text, start, end = triple if isinstance(triple[0], str) else (triple[2], *triple[:2])
             start, end = float(start), float(end)
         except (TypeError, ValueError, IndexError, KeyError):
             start = end = 0.0
-        if not 0 <= start < end:
+        if not 0 <= start < end < math.inf:
             raise AnnotationError(
-                f"{str(path)!r}, entry {row['id']!r}: expected [start_s, end_s, word] with "
-                f"0 <= start_s < end_s in word_segments, got {triple!r}"
+                f"{str(path)!r}, entry {row['id']!r}: expected [start_s, end_s, {what}] with "
+                f"0 <= start_s < end_s in {field}, got {triple!r}"
             )
-        if str(word) not in SILENCES:
-            words.append((start, end, str(word)))
-    return tuple(sorted(words))
+        if str(text) not in SILENCES:
+            spoken.append((start, end, str(text)))
+    return tuple(sorted(spoken))
 
 
 def _replaces(row: dict, path: Path) -> SpokenAgain:
@@ -175,8 +209,8 @@ def _licence(row: dict) -> str:
 def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:
     """Entries of several manifests together, refused if a natural identity is in two uses.
 
-    A recording takes the times of its words from the alignment that names it, wherever that stands; an
-    alignment whose licence forbids weights gives none to a recording that may train them.
+    A recording takes the times of its words and phones from the alignment that names it, wherever that
+    stands; an alignment whose licence forbids weights gives none to a recording that may train them.
 
     Raises
     ------
@@ -203,8 +237,8 @@ def read_manifests(paths: Iterable[str | Path]) -> list[Entry]:
 def _with_alignments(entries: list[Entry]) -> list[Entry]:
     given = {entry.words_of: entry for entry in entries if entry.words_of}
     return [
-        replace(entry, words=given[entry.id].words)
-        if entry.id in given and not entry.words and given[entry.id].weights_ok >= entry.weights_ok
+        replace(entry, words=entry.words or told.words, phones=entry.phones or told.phones)
+        if (told := given.get(entry.id)) is not None and told.weights_ok >= entry.weights_ok
         else entry
         for entry in entries
     ]

@@ -75,7 +75,7 @@ class _Look:
 
 
 def disguise_mouth(
-    rng: np.random.Generator, crops: np.ndarray, lips: np.ndarray | None = None
+    rng: np.random.Generator, crops: np.ndarray, lips: np.ndarray | None = None, *, repaint: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Show a clip of mouth crops as another face, light and camera would.
 
@@ -88,6 +88,8 @@ def disguise_mouth(
     lips : np.ndarray [shape=(T, 40, 2), px of the crop], optional
         Contours that go along, as ``datasets.lips`` gives them; NaN stays NaN. Where they are known, teeth,
         tongue and the colour of the lips become another's too.
+    repaint : bool
+        Whether they do.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def disguise_mouth(
     """
     placement, look = _draw_placement(rng, len(crops)), _draw_look(rng)
     known = np.zeros(len(crops), bool) if lips is None else np.isfinite(lips).all((1, 2))
-    mouth = _draw_mouth(rng) if rng.random() < 0.7 else None
+    mouth = _draw_mouth(rng) if rng.random() < 0.7 and repaint else None
     shown = np.empty_like(crops)
     for t, crop in enumerate(crops):
         if known[t] and mouth is not None:

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avloc.datasets.lips import MIRRORED_LIPS, N_LIP_POINTS
+from avloc.datasets.lips import N_LIP_POINTS
 from avloc.features.prepare import prepare
 from avloc.models.losses import synchrony_contrast
 from avloc.training.batches import MAX_DELAY_FRAMES
-from avloc.training.disguise import disguise_mouth
 from avloc.training.eye_clips import EyeClip, EyeClips
 from avloc.training.objective import CONTRAST_LAG
+from avloc.training.rendered_clips import RenderedClip
 
 N_STATES = 16  # principal components of the recogniser's mixed layers that the eye predicts
 LIP_SPREAD_PX = 3.0  # by how much a point of the lips moves
@@ -40,6 +40,8 @@ class EyeSettings:
         Of AdamW; the rate rises over a tenth of the steps and falls to zero.
     lips, ear, contrast : float [>= 0]
         Weights of the losses. Without the one of the lips nothing is known of them: no mouth is painted.
+    rendered : float [0, 1]
+        Share of a batch that shows drawn mouths (``avloc.training.rendered_clips``), if there are any.
     seed : int
         Of everything that is drawn.
     """
@@ -52,6 +54,7 @@ class EyeSettings:
     lips: float = 1.0
     ear: float = 1.0
     contrast: float = 1.0
+    rendered: float = 0.0
     seed: int = 0
 
 
@@ -139,18 +142,23 @@ def principal_components(states: Sequence[np.ndarray], n_components: int) -> tup
 
 def make_batch(rng: np.random.Generator, clips: EyeClips, settings: EyeSettings) -> EyeBatch:
     """Draw clips, show each as another face and move its sound by a constant delay."""
-    rows = [_draw_window(rng, clips.draw(rng), settings) for _ in range(settings.batch_size)]
+    n_rendered = round(settings.rendered * settings.batch_size) if clips.rendered else 0
+    rows = [
+        _draw_window(rng, clips.draw(rng, rendered=k < n_rendered), settings)
+        for k in range(settings.batch_size)
+    ]
     return EyeBatch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
 
-def _draw_window(rng: np.random.Generator, clip: EyeClip, settings: EyeSettings) -> tuple[np.ndarray, ...]:
+def _draw_window(
+    rng: np.random.Generator, clip: EyeClip | RenderedClip, settings: EyeSettings
+) -> tuple[np.ndarray, ...]:
     """One row of a batch, padded with zeros to ``window_frames``."""
     length = settings.window_frames
-    n_frames = min(length, len(clip.present))
-    start = int(rng.integers(len(clip.present) - n_frames + 1))
+    n_frames = min(length, clip.n_frames)
+    start = int(rng.integers(clip.n_frames - n_frames + 1))
     cut = slice(start, start + n_frames)
-    lips = None if clip.lips is None or settings.lips == 0 else clip.lips[cut]
-    crops, lips, mirrored = disguise_mouth(rng, clip.crops[cut], lips)
+    crops, present, lips = clip.show(rng, cut, with_lips=settings.lips > 0)
     delay = int(rng.integers(-MAX_DELAY_FRAMES, MAX_DELAY_FRAMES + 1))
     version = clip.heard[int(rng.integers(len(clip.heard)))]
     frames = np.arange(start - delay, start - delay + n_frames)
@@ -158,13 +166,11 @@ def _draw_window(rng: np.random.Generator, clip: EyeClip, settings: EyeSettings)
     heard = version[frames.clip(0, len(version) - 1)].astype(np.float32) * audible[:, None]
     if lips is None:
         lips = np.full((n_frames, N_LIP_POINTS, 2), np.nan, dtype=np.float32)
-    if mirrored:
-        lips = lips[:, MIRRORED_LIPS]
-    known = np.isfinite(lips).all((1, 2)) & clip.present[cut]
+    known = np.isfinite(lips).all((1, 2)) & present
     lips = np.where(known[:, None, None], lips - lips[:, : N_LIP_POINTS // 2].mean(1, keepdims=True), 0.0)
     row = (
         crops,
-        clip.present[cut],
+        present,
         heard,
         audible,
         np.float32(delay),

@@ -1,4 +1,4 @@
-"""What the eye learns from: mouths of talking faces, what the ear makes of their sound, lip contours."""
+"""What the eye learns from: mouths, seen or drawn, what the ear makes of their sound, lip contours."""
 
 import hashlib
 import logging
@@ -11,18 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avloc.datasets.lips import FindLips, read_lips
+from avloc.datasets.corpus import Entry
+from avloc.datasets.lips import MIRRORED_LIPS, FindLips, read_lips
 from avloc.datasets.speech_pool import SpeechPool
-from avloc.datasets.talking_faces import FaceClip, TalkingFaces
-from avloc.features.audio import PIECE_FRAMES, PIECE_HOP
+from avloc.datasets.talking_faces import TalkingFaces
+from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, SAMPLES_PER_FRAME
 from avloc.features.prepare import prepare
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch
 from avloc.training.batches import stack_sound
+from avloc.training.disguise import disguise_mouth
+from avloc.training.rendered_clips import RenderedClip
 from avloc.training.sources import corrupt
 
 VERSION = "1"  # part of the cache's names: raise it when sounds are varied in another way
 N_SOUNDS = 4  # versions of each clip's sound; the first is the sound itself
 TELEPHONE_SHARE = 0.25
+LONGEST_SAMPLES = 30 * 16000  # of a recording whose mouth is drawn
 N_CLIPS_WITH_LIPS = 150  # of one identity: they show all that one mouth does, and finding lips takes long
 
 logger = logging.getLogger(__name__)
@@ -44,18 +48,43 @@ class EyeClip:
     states: np.ndarray
     lips: np.ndarray | None
 
+    @property
+    def n_frames(self) -> int:
+        """Length on the 25 Hz grid."""
+        return len(self.present)
+
+    def show(
+        self, rng: np.random.Generator, cut: slice, *, with_lips: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Show frames as another face: crops, ``present`` and lips where they are known and asked for."""
+        lips = self.lips[cut] if with_lips and self.lips is not None else None
+        crops, lips, mirrored = disguise_mouth(rng, self.crops[cut], lips)
+        return crops, self.present[cut], lips[:, MIRRORED_LIPS] if mirrored and lips is not None else lips
+
+
+class _Speakers:
+    """Clips by identity, drawn so that an identity counts with the square root of its seconds."""
+
+    def __init__(self, clips: Sequence[EyeClip] | Sequence[RenderedClip]) -> None:
+        members: dict[str, list[EyeClip | RenderedClip]] = defaultdict(list)
+        for clip in clips:
+            members[clip.identity].append(clip)
+        self.members = list(members.values())
+        frames = [sum(clip.n_frames for clip in group) for group in self.members]
+        self._shares = np.sqrt(frames) / np.sqrt(frames).sum()
+
+    def draw(self, rng: np.random.Generator) -> EyeClip | RenderedClip:
+        """Draw a clip."""
+        group = self.members[int(rng.choice(len(self.members), p=self._shares))]
+        return group[int(rng.integers(len(group)))]
+
 
 class EyeClips:
-    """Clips of the training split, drawn so that an identity counts with the square root of its seconds."""
+    """Clips of the training split, and recordings of it whose mouths are drawn."""
 
-    def __init__(self, clips: Sequence[EyeClip]) -> None:
-        self.clips = tuple(clips)
-        members: dict[str, list[int]] = defaultdict(list)
-        for index, clip in enumerate(self.clips):
-            members[clip.identity].append(index)
-        self._members = list(members.values())
-        frames = [sum(len(self.clips[i].present) for i in group) for group in self._members]
-        self._shares = np.sqrt(frames) / np.sqrt(frames).sum()
+    def __init__(self, clips: Sequence[EyeClip], rendered: Sequence[RenderedClip] = ()) -> None:
+        self.clips, self.rendered = tuple(clips), tuple(rendered)
+        self._seen, self._drawn = _Speakers(self.clips), _Speakers(self.rendered)
 
     @property
     def has_lips(self) -> bool:
@@ -66,15 +95,17 @@ class EyeClips:
         """Count clips, identities and seconds, and clips with lips."""
         return {
             "n_clips": len(self.clips),
-            "n_identities": len(self._members),
-            "seconds": round(sum(len(clip.present) for clip in self.clips) / 25, 1),
+            "n_identities": len(self._seen.members),
+            "seconds": round(sum(clip.n_frames for clip in self.clips) / 25, 1),
             "n_clips_with_lips": sum(clip.lips is not None for clip in self.clips),
+            "n_rendered": len(self.rendered),
+            "n_rendered_identities": len(self._drawn.members),
+            "rendered_seconds": round(sum(clip.n_frames for clip in self.rendered) / 25, 1),
         }
 
-    def draw(self, rng: np.random.Generator) -> EyeClip:
-        """Draw a clip."""
-        group = self._members[int(rng.choice(len(self._members), p=self._shares))]
-        return self.clips[group[int(rng.integers(len(group)))]]
+    def draw(self, rng: np.random.Generator, *, rendered: bool = False) -> EyeClip | RenderedClip:
+        """Draw a clip, or a recording whose mouth is drawn."""
+        return (self._drawn if rendered else self._seen).draw(rng)
 
     @classmethod
     def build(
@@ -84,6 +115,7 @@ class EyeClips:
         *,
         cache: Path,
         make_finder: Callable[[], FindLips] | None,
+        with_rendered: bool = False,
     ) -> "EyeClips":
         """Read the clips that may train shipped weights; what the cache lacks is made.
 
@@ -97,6 +129,9 @@ class EyeClips:
             Folder for faces, sounds and lips.
         make_finder : callable or None
             Landmark model, as ``datasets.lips.read_lips`` takes it.
+        with_rendered : bool
+            Read recordings whose phones have times too, so that mouths can be drawn for them; a warning if
+            there are none.
 
         Raises
         ------
@@ -105,15 +140,11 @@ class EyeClips:
         """
         faces = TalkingFaces.build(media, use="train", cache=cache)
         pool = SpeechPool.build(media, use="train", cache=cache)
-        ear, with_lips = _digest(network.audio_encoder), defaultdict(int)
+        sounds, with_lips = _Sounds(network.audio_encoder, cache / "ear", pool), defaultdict(int)
         clips = []
         for index, entry in enumerate(faces.entries):
             clip = faces[index]
-            file = cache / "ear" / f"{entry.sha256[:24]}-{ear}-v{VERSION}.npz"
-            if not file.exists():
-                _store_sounds(file, network.audio_encoder, clip, pool)
-            with np.load(file) as stored:
-                heard, states = stored["heard"], stored["states"]
+            heard, states = sounds.read(entry, clip.samples)
             find = make_finder if with_lips[entry.identity] < N_CLIPS_WITH_LIPS else None
             lips = read_lips(clip, cache / "lips", find)
             with_lips[entry.identity] += lips is not None
@@ -122,7 +153,23 @@ class EyeClips:
             )
             if index % 50 == 49:
                 logger.info("%d of %d clips are read", index + 1, len(faces))
-        return cls(clips)
+        return cls(clips, _recordings_to_draw(sounds, pool) if with_rendered else ())
+
+
+def _recordings_to_draw(sounds: "_Sounds", pool: SpeechPool) -> list[RenderedClip]:
+    """Read the natural recordings whose phones have times."""
+    chosen = [int(i) for i in pool.natural if pool.entries[i].phones]
+    if not chosen:
+        logger.warning("no recording has phone_segments, so no mouths are drawn; tools/make_voices.py aligns")
+    clips = []
+    for k, index in enumerate(chosen):
+        entry = pool.entries[index]
+        samples = pool.read(index, 0, min(pool.n_samples(index), LONGEST_SAMPLES))
+        heard, states = sounds.read(entry, samples)
+        clips.append(RenderedClip(entry.identity, entry.phones, heard, states))
+        if k % 50 == 49:
+            logger.info("%d of %d recordings are heard", k + 1, len(chosen))
+    return clips
 
 
 @torch.inference_mode()
@@ -147,18 +194,33 @@ def vary_voice(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
     return fitted
 
 
-def _store_sounds(file: Path, ear: nn.Module, clip: FaceClip, pool: SpeechPool) -> None:
-    """Hear a clip's sound and some versions of it, and keep what the ear makes of them."""
-    rng = np.random.default_rng(int(clip.entry.sha256[:12], 16))
-    heard, states = hear(ear, clip.samples, clip.n_frames)
-    versions = [heard]
-    for _ in range(N_SOUNDS - 1):
-        varied = corrupt(rng, vary_voice(rng, clip.samples), telephone_share=TELEPHONE_SHARE, pool=pool)
-        versions.append(hear(ear, varied, clip.n_frames)[0])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part.npz")
-    np.savez(part, heard=torch.stack(versions).half().numpy(), states=states.half().numpy())
-    part.replace(file)
+class _Sounds:
+    """What an ear makes of sounds and some versions of them, kept in a folder."""
+
+    def __init__(self, ear: nn.Module, folder: Path, pool: SpeechPool) -> None:
+        self.ear, self.folder, self.pool = ear, folder, pool
+        self.digest = _digest(ear)
+
+    def read(self, entry: Entry, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give ``heard`` (V, T, C) and ``states`` (T, K) of a recording's samples."""
+        file = self.folder / f"{entry.sha256[:24]}-{self.digest}-v{VERSION}.npz"
+        if not file.exists():
+            self._store(file, entry, samples)
+        with np.load(file) as stored:
+            return stored["heard"], stored["states"]
+
+    def _store(self, file: Path, entry: Entry, samples: np.ndarray) -> None:
+        rng = np.random.default_rng(int(entry.sha256[:12], 16))
+        n_frames = len(samples) // SAMPLES_PER_FRAME
+        heard, states = hear(self.ear, samples, n_frames)
+        versions = [heard]
+        for _ in range(N_SOUNDS - 1):
+            varied = corrupt(rng, vary_voice(rng, samples), telephone_share=TELEPHONE_SHARE, pool=self.pool)
+            versions.append(hear(self.ear, varied, n_frames)[0])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part.npz")
+        np.savez(part, heard=torch.stack(versions).half().numpy(), states=states.half().numpy())
+        part.replace(file)
 
 
 def _digest(ear: nn.Module) -> str:

@@ -38,6 +38,30 @@ def test_word_times_that_make_no_sense_are_refused(tmp_path, triple):
         read_manifest(_write(tmp_path, [_row("a", word_segments=[triple])]))
 
 
+def test_phones_are_read_without_stress_and_silence_and_old_files_have_none(tmp_path):
+    told = [["AY1", 0.3, 0.5], [0.1, 0.3, "B"], [0.5, 0.9, "SIL"], [0.9, 1.0, "ZH"]]
+    entries = read_manifest(_write(tmp_path, [_row("a", phone_segments=told), _row("b")]))
+    assert entries[0].phones == ((0.1, 0.3, "B"), (0.3, 0.5, "AY"), (0.9, 1.0, "ZH"))
+    assert entries[1].phones == ()
+
+
+@pytest.mark.parametrize(
+    ("triples", "expected"),
+    [
+        ([[0.4, 0.4, "B"]], "expected .start_s, end_s, phone. with 0 <= start_s < end_s in phone_segments"),
+        ([[0.4, float("nan"), "B"]], "start_s < end_s"),
+        ([[0.4, float("inf"), "B"]], "start_s < end_s"),
+        ([["B"]], "start_s < end_s"),
+        ([[0.1, 0.4, "bin"]], "expected in phone_segments one of AA AE .*, got 'bin'"),
+        ([[0.1, 0.4, "B"], [0.3, 0.5, "AA"]], "phones that do not overlap .* got .0.3, 0.5, 'AA'."),
+    ],
+)
+def test_phone_times_that_make_no_sense_are_refused(tmp_path, triples, expected):
+    with pytest.raises(AnnotationError, match=expected) as caught:
+        read_manifest(_write(tmp_path, [_row("a", phone_segments=triples)]))
+    assert all(part in str(caught.value) for part in (str(tmp_path / "manifest.json"), "'a'", "got "))
+
+
 def test_generated_words_tell_what_they_were_spoken_for(tmp_path):
     replaces = {"media_entry": "b", "words": [[0.5, 0.9, 0.1, 0.6, "bin"], [0.9, 1, 0.6, 0.7, "two words"]]}
     (entry,) = read_manifest(_write(tmp_path, [_row("a", generator="g", replaces=replaces)]))
@@ -67,9 +91,17 @@ def test_a_broken_replaces_names_file_and_entry_and_both_sides(tmp_path, replace
 @pytest.mark.parametrize(("allowed", "n_words"), [(True, 1), (False, 0)])
 def test_an_alignment_gives_its_words_to_the_recording_that_it_names(tmp_path, allowed, n_words):
     alignment = _row("t", kind="alignment", use="any", media_entry="a", word_segments=[[0.1, 0.4, "bin"]])
-    paths = [_write(tmp_path, [alignment | {"weights_ok": allowed}], "b.json"), _write(tmp_path, [_row("a")])]
+    alignment |= {"weights_ok": allowed, "phone_segments": [[0.1, 0.2, "B"]]}
+    paths = [_write(tmp_path, [alignment], "b.json"), _write(tmp_path, [_row("a")])]
     (entry,) = (e for e in read_manifests(paths) if e.id == "a")
-    assert len(entry.words) == n_words
+    assert len(entry.words) == len(entry.phones) == n_words
+
+
+def test_a_recording_with_words_of_its_own_takes_phones_from_an_alignment(tmp_path):
+    alignment = _row("t", kind="alignment", use="any", media_entry="a", word_segments=[[0.1, 0.5, "bun"]])
+    rows = [alignment | {"phone_segments": [[0.1, 0.2, "B"]]}, _row("a", word_segments=[[0.1, 0.4, "bin"]])]
+    entry = read_manifests([_write(tmp_path, rows)])[1]
+    assert entry.words == ((0.1, 0.4, "bin"),) and entry.phones == ((0.1, 0.2, "B"),)
 
 
 def test_only_the_asked_use_and_licence_are_selected(tmp_path):

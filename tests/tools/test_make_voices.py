@@ -74,7 +74,8 @@ def align(parts):
             if len(edges) != len(words):
                 raise parts.alignment.Refused(f"{len(edges)} sounds for {len(words)} words")
             return [
-                parts.alignment.Word(s, e, word) for (s, e), word in zip(edges.tolist(), words, strict=True)
+                parts.alignment.Word(s, e, word, ((s, e, "AH"),))
+                for (s, e), word in zip(edges.tolist(), words, strict=True)
             ]
 
     return FakeAligner()
@@ -138,6 +139,7 @@ def test_the_folder_is_one_that_training_reads(run, media, tmp_path, capsys):
     assert lacking(pool) == {"neural_pair": "generated twins"}
     assert len(pool.generated) == 3 and {pool.entries[i].id for i in pool.spoken_again} == {"a0", "a1", "b1"}
     assert [word for *_, word in pool.entries[0].words] == TEXTS["a0"].split()
+    assert [phone[:2] for phone in pool.entries[0].phones] == [word[:2] for word in pool.entries[0].words]
     assert all(e.licence.endswith(")") and e.weights_ok for e in pool.entries)
     item = compose(np.random.default_rng(0), pool, family="neural_words")
     assert len(item.audio.segments) >= 1 and "Kokoro" in pool.entries[-1].generator
@@ -275,6 +277,65 @@ def test_alignments_that_look_wrong_are_refused(parts):
         alignment.check_against_energy(samples, [*words, alignment.Word(1.5, 1.52, "w")])
 
 
+class FakeDecoder:
+    """Pocketsphinx, which finds one word in any sound, and its phones in none or only in shorter sounds."""
+
+    def __init__(self, longest_with_phones: int) -> None:
+        self.longest, self.told, self.asks_phones = longest_with_phones, [], False
+
+    def set_align_text(self, text):
+        self.asks_phones = False
+
+    def set_alignment(self):
+        self.asks_phones = True
+
+    def start_utt(self):
+        pass
+
+    def process_raw(self, raw, full_utt):
+        self.told.append(len(raw) // 2)
+
+    def end_utt(self):
+        if self.asks_phones and self.told[-1] > self.longest:
+            raise RuntimeError("Failed to stop utterance processing")
+
+    def hyp(self):
+        return "bow"
+
+    def seg(self):
+        return [
+            SimpleNamespace(word="<sil>", start_frame=0, end_frame=29, ascore=1.0),
+            SimpleNamespace(word="bow(2)", start_frame=30, end_frame=59, ascore=1e-10),
+        ]
+
+    def get_alignment(self):
+        first = 30 - (4800 + 4800 + 4800 - self.told[-1]) // 160  # as much earlier as was skipped
+
+        def entry(name, start, duration, parts=()):
+            class Entry(SimpleNamespace):
+                def __iter__(self):
+                    return iter(parts)
+
+            return Entry(name=name, start=start, duration=duration)
+
+        phones = [entry("B", first, 10), entry("AW", first + 10, 20)]
+        return [entry("<sil>", 0, first, [entry("SIL", 0, first)]), entry("bow(2)", first, 30, phones)]
+
+
+@pytest.mark.parametrize(("longest", "n_phones"), [(99999, 2), (14000, 2), (1000, 0)])
+def test_phones_are_tried_again_without_the_first_samples_and_words_stand_without_them(
+    parts, monkeypatch, longest, n_phones
+):
+    decoder = FakeDecoder(longest)
+    decoder.lookup_word = lambda word: "B AW"
+    monkeypatch.setattr(parts.alignment, "_decoder", lambda **options: decoder)
+    (word,) = parts.alignment.Aligner()(bursts(["bow"], 1)[:14400], "bow")
+    assert (word.start, word.end, word.text) == (0.3, 0.6, "bow")
+    assert [phone for *_, phone in word.phones] == ["B", "AW"][:n_phones]
+    for (start, end, _), expected in zip(word.phones, [(0.3, 0.4), (0.4, 0.6)], strict=False):
+        assert (start, end) == pytest.approx(expected)
+
+
 def test_words_are_split_as_a_pronouncing_dictionary_writes_them(parts):
     assert parts.alignment.split_words("Don’t — they're well-known, 'tis O.K.") == [
         *("don't", "they're", "well", "known", "tis", "o", "k")
@@ -342,6 +403,8 @@ def test_kokoro_speaks_words_that_pocketsphinx_finds(tool, parts):
     words = parts.alignment.Aligner()(samples, text)
     assert [word.text for word in words] == text.split() and 0.1 < first < 0.2 and 2 < last < 6
     assert all(a.end <= b.start for a, b in zip(words[:-1], words[1:], strict=True))
+    for word in words:
+        assert all(word.start - 0.02 <= start < end <= word.end + 0.02 for start, end, _ in word.phones)
 
 
 def test_what_is_written_is_what_was_spoken(run):

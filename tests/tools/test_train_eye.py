@@ -34,7 +34,12 @@ def test_what_is_no_setting_is_refused(train_eye, word):
         train_eye.settings_of([word])
 
 
-def test_the_weights_start_a_training_and_the_card_says_that_no_lips_were_learnt(
+def test_a_share_that_is_none_is_refused(train_eye):
+    with pytest.raises(ConfigError, match="expected rendered, a share, between 0 and 1, got 1.5"):
+        train_eye.settings_of(["rendered=1.5"])
+
+
+def test_the_weights_start_a_training_and_the_card_says_what_was_not_learnt_from(
     train_eye, tmp_path, monkeypatch, capsys
 ):
     rng = np.random.default_rng(0)
@@ -48,19 +53,21 @@ def test_the_weights_start_a_training_and_the_card_says_that_no_lips_were_learnt
     )
     asked = {}
 
-    def build(network, media, *, cache, make_finder):
-        asked.update(media=media, make_finder=make_finder)
+    def build(network, media, *, cache, make_finder, with_rendered):
+        asked.update(media=media, make_finder=make_finder, with_rendered=with_rendered)
         return EyeClips([clip])
 
     monkeypatch.setattr(train_eye.EyeClips, "build", build)
     monkeypatch.setattr(train_eye.importlib.util, "find_spec", lambda name: None)
     out = tmp_path / "eye.safetensors"
     words = ["--media", "m.json", "--cache", str(tmp_path), "--out", str(out)]
-    few = [w for s in ("steps=2", "batch_size=1", "model.visual_encoder.motion=6") for w in ("--set", s)]
-    assert train_eye.main([*words, *few]) == 0
-    assert asked == {"media": ["m.json"], "make_finder": None} and str(out) in capsys.readouterr().out
+    settings = ("steps=2", "batch_size=1", "rendered=0.5", "model.visual_encoder.motion=6")
+    assert train_eye.main([*words, *(word for setting in settings for word in ("--set", setting))]) == 0
+    assert asked == {"media": ["m.json"], "make_finder": None, "with_rendered": True}
+    assert str(out) in capsys.readouterr().out
     network, card, _ = load_weights(out)
-    assert train_eye.WITHOUT_LIPS in card.limits and card.starting_weights == ()
+    assert {train_eye.WITHOUT_LIPS, train_eye.WITHOUT_RENDERED} <= set(card.limits)
+    assert card.starting_weights == ()
     shipped = load_weights("default")[0].state_dict()
     trained = network.state_dict()
     # Nothing but eye and alignment is another one, where the shapes are those of the shipped network.

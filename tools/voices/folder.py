@@ -73,8 +73,17 @@ class VoiceFolder:
             **fields,
         )
 
-    def add_words(self, name: str, entry: Entry, words: Sequence[tuple[float, float, str]]) -> None:
-        """Write the times of the words of a recording, as labels that Audacity reads and as an alignment."""
+    def add_words(
+        self,
+        name: str,
+        entry: Entry,
+        words: Sequence[tuple[float, float, str]],
+        phones: Sequence[tuple[float, float, str]] = (),
+    ) -> None:
+        """Write the times of the words of a recording, as labels that Audacity reads and as an alignment.
+
+        The alignment holds the times of the phones too, where there are any.
+        """
         file = f"{TIMES}/{name}.txt"
         lines = [f"{start:.2f}\t{end:.2f}\t{word}\n" for start, end, word in words]
         (self.path / file).write_text("".join(lines), encoding="utf-8")
@@ -87,6 +96,7 @@ class VoiceFolder:
             licence_material=entry.licence,
             media_entry=entry.id,
             word_segments=[[start, end, word] for start, end, word in words],
+            **({"phone_segments": [list(phone) for phone in phones]} if phones else {}),
             duration_s=0.0,
         )
 

@@ -84,7 +84,8 @@ class Maker:
                 self.folder.refuse(entry.id, str(reason))
                 continue
             name = f"words-{entry.id}"
-            self.folder.add_words(name, entry, [(w.start, w.end, w.text) for w in words])
+            phones = [phone for word in words for phone in word.phones]
+            self.folder.add_words(name, entry, [(w.start, w.end, w.text) for w in words], phones)
             self.words[entry.id] = words
             return name
         return None
