@@ -47,6 +47,7 @@ from avloc.training.runner import build_checked, start_from
 
 BASE = "contrast"
 FIRST = 240  # steps
+EYE = {"halved": True, "motion": 12}  # how the eye of all arms reads crops, where they do not say otherwise
 ALONE = {"lips": 0.0, "ear": 0.0}
 HALF = ALONE | {"rendered": 0.5}
 # Settings of the trainings, one after the other, and of the eye; the last makes as many steps as asked for.
@@ -71,7 +72,8 @@ Scores = dict[str, dict[str, list]]
 def train_arm(arm: str, seed: int, clips: EyeClips, options: argparse.Namespace) -> torch.nn.Module:
     """Train one network from the ear of ``--init``."""
     stages, eye = ARMS[arm]
-    cfg = load_config("default", overrides={f"model.visual_encoder.{k}": v for k, v in eye.items()})
+    read = {f"model.visual_encoder.{k}": v for k, v in (EYE | eye).items()}
+    cfg = load_config("default", overrides=read)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_checked(cfg["model"]).eval()
