@@ -21,6 +21,8 @@ model = dict(
         out_channels=128,
         n_blocks=3,
         face_channels=0,
+        halved=False,
+        motion=0,
     ),
     alignment=dict(channels=64, max_lag=15, reach=3),
     discrepancy=dict(channels=64, n_blocks=2),
