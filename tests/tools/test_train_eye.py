@@ -73,7 +73,7 @@ def test_the_weights_start_a_training_and_the_card_says_what_was_not_learnt_from
     # Nothing but eye and alignment is another one, where the shapes are those of the shipped network.
     kept = [k for k in trained if not k.startswith(("visual_encoder.", "alignment."))]
     assert all(trained[k].equal(shipped[k]) for k in kept if shipped[k].shape == trained[k].shape)
-    assert network.visual_encoder.view == (True, 6)
+    assert network.visual_encoder.view == (False, 6)
 
 
 def test_bad_input_is_told_without_a_traceback(train_eye, tmp_path, capsys):
