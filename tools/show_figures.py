@@ -1,4 +1,6 @@
-"""Print one table of all figures from the results of accuracy.py, sync.py and leave_one_out.py.
+"""Print one table of all figures that benchmarks/ and tools/ measured of a network.
+
+Those are results of accuracy.py, sync.py, published.py, leave_one_out.py and compare_ears.py.
 
 python tools/show_figures.py benchmarks/results/*.json [--format text|markdown]
 
@@ -39,6 +41,10 @@ def tables_of(name: str, result: Mapping) -> Iterator[Table]:
         yield sync_table(name, result)
     elif "groups" in result and "began_from" in result:
         yield left_out_table(name, result)
+    elif "arms" in result and "items" in result:
+        yield ears_table(name, result)
+    elif "sound" in result and "picture" in result:
+        yield published_table(name, result)
 
 
 def accuracy_table(name: str, result: Mapping) -> Table:
@@ -187,6 +193,42 @@ def left_out_table(name: str, result: Mapping) -> Table:
     )
 
 
+def ears_table(name: str, result: Mapping) -> Table:
+    """Every ear on each set of items: the mean over seeds, and the lowest and highest of them."""
+    rows = []
+    for items in result["items"]:
+        for arm, told in result["arms"].items():
+            mean, seeds = told[items]["mean"], told[items]["by_seed"]
+            cells = []
+            for column in COLUMNS:
+                reached = [one[column] for one in seeds]
+                spread = f" ({min(reached):.3f} to {max(reached):.3f})" if len(reached) > 1 else ""
+                cells.append(f"{mean[column]:.3f}{spread}" if spread else _cell(seeds[0], column))
+            rows.append((items, arm, str(len(seeds)), f"{told['cost']:.4f}", *cells))
+    notes = (
+        f"{result['iterations']} updates each; one seed: 95 % interval; several: lowest and highest seed",
+    )
+    columns = ("items", "ear", "seeds", "time of the ear over that of the sound", *COLUMNS)
+    return Table(f"{name}: ears", notes, columns, tuple(rows))
+
+
+def published_table(name: str, result: Mapping) -> Table:
+    """List published forgeries by generator, and each segment of those that are forged in part."""
+    rows = []
+    for stream in ("sound", "picture"):
+        for group, told in result[stream]["figures"].items():
+            ranked = "" if told.get("AUC") is None else f"{told['AUC']:.3f} {_interval(told['interval_95'])}"
+            counts = (str(told["n"]), str(told["n_identities"]), f"{told['found']} of {told['n']}")
+            rows.append((stream, group, *counts, ranked))
+        rows += [
+            (stream, f"{told['id']}, {told['start_s']:g} to {told['end_s']:g} s", "1", "1")
+            + (f"overlap {told['best_iou']:.2f}, rank {told['rank'] or '-'}", "")
+            for told in result[stream]["partial"]
+        ]
+    columns = ("stream", "generator or segment", "n", "identities", "found", "AUC of recordings")
+    return Table(f"{name}: published forgeries", _weights_note(result), columns, tuple(rows))
+
+
 def _intervals_note(result: Mapping) -> tuple[str, ...]:
     drawn = result["bootstrap"]
     if not drawn["n_replicates"]:
@@ -240,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (ValueError, KeyError, TypeError) as error:
             sys.exit(f"show_figures: {path}: expected a result of a benchmark, got {error!r}")
     if not found:
-        sys.exit("show_figures: none of these is a result of accuracy.py, sync.py or leave_one_out.py")
+        sys.exit("show_figures: none of these is a result of a network's figures")
     print("\n\n".join(write(table) for table in found))
 
 

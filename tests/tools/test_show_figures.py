@@ -151,3 +151,26 @@ def test_what_is_no_result_is_said(tool, tmp_path, text, why):
         path.write_text(text)
     with pytest.raises(SystemExit, match=why):
         tool.main([str(path)])
+
+
+def test_ears_are_told_with_their_seeds_and_cost(tool):
+    seeds = [figures(0.4) | {"AP@0.75": 0.2}, figures(0.5) | {"AP@0.75": 0.3}]
+    mean = {"AP@0.5": 0.45, "AP@0.75": 0.25, "frame_AUC_inside": 0.8, "frame_AUC_boundary": 0.7, "AUC": 0.75}
+    arm = {"seeds": [0, 1], "cost": 0.0071, "wide": {"mean": mean, "by_seed": seeds}}
+    one = {"seeds": [0], "cost": 0.001, "wide": {"mean": mean, "by_seed": seeds[:1]}}
+    result = {"iterations": 40, "items": {"wide": "--n 9"}, "arms": {"tiny": arm, "spectra": one}}
+    (table,) = tool.tables_of("ears", result)
+    assert table.rows[0][:5] == ("wide", "tiny", "2", "0.0071", "0.450 (0.400 to 0.500)")
+    assert table.rows[1][4] == "0.400 [0.30, 0.50]"
+
+
+def test_published_forgeries_are_told_by_generator_and_segment(tool):
+    told = {"n": 3, "n_identities": 2, "found": 1, "AUC": 0.7, "interval_95": [0.5, 0.9]}
+    partial = {"id": "x", "start_s": 1.0, "end_s": 1.5, "best_iou": 0.61, "rank": 2, "score": 0.4}
+    sound = {"figures": {"genuine": {"n": 5, "n_identities": 4, "found": 0}, "G": told}, "partial": []}
+    picture = {"figures": {}, "partial": [partial, partial | {"rank": None, "best_iou": 0.0}]}
+    result = {"sound": sound, "picture": picture, "weights": "default", "parameters_sha256": "0" * 64}
+    (table,) = tool.tables_of("published", result)
+    assert table.rows[0] == ("sound", "genuine", "5", "4", "0 of 5", "")
+    assert table.rows[1][-1] == "0.700 [0.50, 0.90]"
+    assert [row[4] for row in table.rows[2:]] == ["overlap 0.61, rank 2", "overlap 0.00, rank -"]
