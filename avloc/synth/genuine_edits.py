@@ -1,7 +1,8 @@
 """Edits that are no forgeries, drawn for genuine and forged items alike, so that they tell nothing.
 
 A cut or a cross-fade is made before anything is forged, the others after it. A cut lies in pauses, where an
-honest editor cuts; leaving out words of running speech is the family ``word_edit``.
+honest editor cuts; leaving out words of running speech is the family ``word_edit``. A second speaker takes
+turns in pauses too, and says whole stretches from one pause of his own to another: a conversation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +11,16 @@ import numpy as np
 
 from avloc.features.audio import SAMPLE_RATE
 from avloc.media.recode import can_recode
-from avloc.synth.arrangement import Arrangement
+from avloc.synth.arrangement import Arrangement, cut_to
 from avloc.synth.host import Host
 from avloc.synth.mastering import another_coder, denoise, loudness, music_bed
 from avloc.synth.matching import Sound
-from avloc.synth.spans import HOP
+from avloc.synth.spans import HOP, frame_envelope
 from avloc.synth.splice import EQUAL_POWER, LINEAR
 
 EDIT_SHARE = 0.3
-CUTS = ("jump_cut", "cross_fade")
+CUTS = ("jump_cut", "cross_fade", "second_speaker")
+SOUND_ALONE = ("second_speaker",)  # whose face is not in the picture
 COVER = "b_roll"
 MASTERING: dict[str, Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, dict]]] = {
     "denoise": denoise,
@@ -35,6 +37,9 @@ IN_RECORDING_TIME = (
 )  # families that a cut would rob of their times
 SHORTEST_LEFT_S = 1.5
 PAUSE_FRAMES = 6  # of 10 ms, so much quiet around a cut
+SHORTEST_TURN, LONGEST_TURN = SAMPLE_RATE // 2, 5 * SAMPLE_RATE  # what a second speaker says at a time
+LONGEST_FADE = SAMPLE_RATE // 4
+LONGEST_TALK = 20 * SAMPLE_RATE  # of the second speaker's recording, from which turns are taken
 
 
 def draw_genuine_edits(
@@ -47,19 +52,19 @@ def draw_genuine_edits(
     """
     if rng.random() >= share:
         return ()
-    names = [n for n in GENUINE_EDITS if (picture or n != COVER) and (can_recode() or n != "recode")]
+    impossible = {*(SOUND_ALONE if picture else (COVER,)), *(() if can_recode() else ("recode",))}
     if family in IN_RECORDING_TIME:
-        names = [n for n in names if n not in CUTS]
-    drawn = list(rng.choice(names, size=int(rng.choice([1, 1, 2, 3])), replace=False))
-    if set(CUTS) <= set(drawn):
-        drawn.remove("cross_fade")
-    return tuple(name for name in GENUINE_EDITS if name in drawn)
+        impossible |= set(CUTS)
+    names = [n for n in GENUINE_EDITS if n not in impossible]
+    drawn = [str(n) for n in rng.choice(names, size=int(rng.choice([1, 1, 2, 3])), replace=False)]
+    others = [n for n in drawn if n in CUTS][1:]
+    return tuple(name for name in GENUINE_EDITS if name in drawn and name not in others)
 
 
 def cut_host(
     rng: np.random.Generator, host: Host, names: Sequence[str], *, grid: int = 1, other_takes: bool = True
 ) -> tuple[Host, Arrangement | None, list[dict]]:
-    """Make the jump cut or cross-fade that ``names`` asks for.
+    """Make the jump cut, the cross-fade or the turns of a second speaker that ``names`` asks for.
 
     Parameters
     ----------
@@ -78,7 +83,7 @@ def cut_host(
     -------
     Host, Arrangement or None, list of dict
         The new host; the pieces of ``host.samples`` that it consists of, None if the host was left as it is
-        or leads into another recording; what was done.
+        or holds another recording; what was done.
     """
     (name,) = [n for n in names if n in CUTS] or (None,)
     if name is None:
@@ -90,6 +95,13 @@ def cut_host(
             samples, other, joint = joined
             described |= {"into": host.pool.entries[other].id, "joints_s": [joint / SAMPLE_RATE]}
             return host.edited(samples, other), None, [described]
+    if name == "second_speaker":
+        talk = _with_second_speaker(rng, host)
+        if talk is None:
+            return host, None, []
+        samples, other, joints = talk
+        described |= {"into": host.pool.entries[other].id, "joints_s": [j / SAMPLE_RATE for j in joints]}
+        return host.edited(samples, other), None, [described]
     longest_fade = 320 if name == "jump_cut" else int(0.5 * SAMPLE_RATE)
     fade = int(rng.integers(32 if name == "jump_cut" else longest_fade // 4, longest_fade + 1))
     arrangement = _leave_out(rng, host, fade, grid)
@@ -102,7 +114,7 @@ def cut_host(
 def _leave_out(rng: np.random.Generator, host: Host, fade: int, grid: int) -> Arrangement | None:
     """Leave 0.2 to 3 s out, from a pause to a pause."""
     n = len(host.samples)
-    pauses = _pauses(host)
+    pauses = _pauses(host.envelope, host.sound.threshold)
     half = fade // 2 + 1
     longest = min(3 * SAMPLE_RATE, n - int(SHORTEST_LEFT_S * SAMPLE_RATE))
     for _ in range(20):
@@ -120,7 +132,7 @@ def _leave_out(rng: np.random.Generator, host: Host, fade: int, grid: int) -> Ar
 def _into_other_take(rng: np.random.Generator, host: Host) -> tuple[np.ndarray, int, int] | None:
     """Cross-fade into another recording of the speaker; the length stays."""
     members = [i for i in host.pool.by_identity.get(host.entry.identity, ()) if i not in host.made_of]
-    pauses, n = _pauses(host), len(host.samples)
+    pauses, n = _pauses(host.envelope, host.sound.threshold), len(host.samples)
     pauses = pauses[(pauses * HOP > 0.5 * SAMPLE_RATE) & (pauses * HOP < n - 0.5 * SAMPLE_RATE)]
     if not members or not len(pauses):
         return None
@@ -140,12 +152,63 @@ def _into_other_take(rng: np.random.Generator, host: Host) -> tuple[np.ndarray, 
     return arrangement.sound(source), other, joint
 
 
-def _pauses(host: Host) -> np.ndarray:
+def _with_second_speaker(
+    rng: np.random.Generator, host: Host
+) -> tuple[np.ndarray, int, tuple[int, ...]] | None:
+    """Let another speaker take one or two turns; the length stays, so the end of the host is cut off.
+
+    Each turn begins and ends in pauses of both, at a level of its own, as parties of a call have.
+    """
+    pool, n = host.pool, len(host.samples)
+    strangers = [i for i in pool.natural if pool.entries[i].one_speaker]
+    strangers = [i for i in strangers if pool.entries[i].identity != host.entry.identity]
+    pauses = _pauses(host.envelope, host.sound.threshold) * HOP
+    pauses = pauses[(pauses > 0.5 * SAMPLE_RATE) & (pauses < n - SAMPLE_RATE)]
+    if not strangers or not len(pauses):
+        return None
+    other = pool.draw(rng, np.array(strangers))
+    first = int(rng.integers(max(1, pool.n_samples(other) - LONGEST_TALK)))
+    said = pool.read(other, first, min(pool.n_samples(other), first + LONGEST_TALK))
+    sound = Sound.of(pool.statistics, other)
+    breaks = _pauses(frame_envelope(said), sound.threshold) * HOP
+    breaks = breaks[(breaks >= LONGEST_FADE // 2) & (breaks <= len(said) - LONGEST_FADE // 2)]
+    gain = host.sound.level / sound.level * 10 ** (rng.normal(0, 4.0) / 20)
+    source, pieces = np.concatenate([host.samples, (said - sound.offset) * gain]), []
+    begun = 0
+    for place in np.sort(rng.choice(pauses, size=min(len(pauses), int(rng.integers(1, 3))), replace=False)):
+        turn = _draw_turn(rng, breaks)
+        if turn is not None and place - begun >= SHORTEST_TURN:
+            pieces += [(begun, int(place)), (n + turn[0], n + turn[1])]
+            begun = int(place)
+    pieces = cut_to([*pieces, (begun, n)], n)
+    if len(pieces) < 2:
+        return None
+    # A fade is no longer than the pieces that it joins.
+    longest = min(last - first for first, last in pieces) // 2
+    fades = tuple(
+        (int(rng.integers(160, max(161, min(LONGEST_FADE, longest)))), EQUAL_POWER) for _ in pieces[1:]
+    )
+    talk = Arrangement(pieces, fades)
+    return talk.sound(source), int(other), talk.joints
+
+
+def _draw_turn(rng: np.random.Generator, breaks: np.ndarray) -> tuple[int, int] | None:
+    """Choose what is said in one turn, from one of ``breaks`` [samples] to another."""
+    for _ in range(12):
+        if len(breaks) < 2:
+            return None
+        first, last = np.sort(rng.choice(breaks, size=2, replace=False))
+        if SHORTEST_TURN <= last - first <= LONGEST_TURN:
+            return int(first), int(last)
+    return None
+
+
+def _pauses(envelope: np.ndarray, threshold: float) -> np.ndarray:
     """Frames of 10 ms in the middle of quiet stretches; without any, the quietest tenth."""
-    loud = host.envelope > host.sound.threshold
+    loud = envelope > threshold
     near = np.convolve(loud.astype(int), np.ones(PAUSE_FRAMES, dtype=int), mode="same") > 0
     found = np.flatnonzero(~near)
-    return found if len(found) >= 8 else np.flatnonzero(host.envelope <= np.percentile(host.envelope, 10))
+    return found if len(found) >= 8 else np.flatnonzero(envelope <= np.percentile(envelope, 10))
 
 
 def master(

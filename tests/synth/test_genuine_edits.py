@@ -20,13 +20,14 @@ def _drawn(share: float, n: int, **options) -> list[tuple[str, ...]]:
 def test_edits_are_drawn_with_the_given_share_and_no_two_cuts_at_once():
     drawn = _drawn(0.4, 2000, family="insert_other", picture=True)
     assert abs(np.mean([bool(names) for names in drawn]) - 0.4) < 0.04  # three standard errors
-    assert set().union(*drawn) == set(GENUINE_EDITS)
+    assert set().union(*drawn) == set(GENUINE_EDITS) - {"second_speaker"}
     assert all(len(set(names) & set(CUTS)) <= 1 for names in drawn)
     assert not any(_drawn(0.0, 50, family="insert_other", picture=True))
 
 
 def test_sound_alone_has_no_b_roll_and_families_with_recording_times_no_cut():
-    assert "b_roll" not in set().union(*_drawn(1.0, 300, family="insert_other", picture=False))
+    alone = set().union(*_drawn(1.0, 300, family="insert_other", picture=False))
+    assert alone == set(GENUINE_EDITS) - {"b_roll"}
     for family in ("neural_pair", "word_edit"):
         assert not set(CUTS) & set().union(*_drawn(1.0, 300, family=family, picture=True))
 
@@ -39,6 +40,24 @@ def test_a_genuine_edit_is_no_forgery_and_names_itself(pool, edit):
         assert not item.audio.segments and not item.visual.segments and item.family == GENUINE
         changed += named(item.attributes["genuine_edits"]) == [edit]
     assert changed >= 4
+
+
+def test_a_second_speaker_takes_turns_in_pauses_and_no_more_time(pool):
+    rng, heard = np.random.default_rng(3), 0
+    for index in range(len(pool.entries)):
+        host = Host.cut(pool, index, 0, pool.n_samples(index))
+        talk, arrangement, done = cut_host(rng, host, ("second_speaker",))
+        if not done:
+            continue
+        heard += 1
+        assert arrangement is None and len(talk.samples) == len(host.samples)
+        other = next(e for e in pool.entries if e.id == done[0]["into"])
+        assert other.identity != host.entry.identity and other.generator is None
+        joints = np.round(np.array(done[0]["joints_s"]) * 16000).astype(int)
+        first = joints[0]
+        np.testing.assert_array_equal(talk.samples[: first - 2000], host.samples[: first - 2000])
+        assert np.median(frame_envelope(talk.samples[first - 480 : first])) < 2 * host.sound.threshold
+    assert heard >= 2
 
 
 @pytest.mark.parametrize("edit", sorted(MASTERING))
