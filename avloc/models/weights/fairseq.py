@@ -11,8 +11,7 @@ import os
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -76,22 +75,45 @@ class _Inert:
         """Take an item of a set."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Storage:
+class _Sealed:
+    """Something that a pickle may get hold of, and not change."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError(f"it would change a {type(self).__name__}")
+
+
+class _Storage(_Sealed):
     """Where the numbers of tensors lie: an entry of the archive."""
 
-    key: str
-    dtype: torch.dtype
+    __slots__ = ("dtype", "key")
+
+    def __init__(self, key: str, dtype: torch.dtype) -> None:
+        self.key, self.dtype = key, dtype
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Laid:
+class _Laid(_Sealed):
     """A tensor that is not read yet."""
 
-    storage: _Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
+    __slots__ = ("offset", "size", "storage", "stride")
+
+    def __init__(
+        self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+    ) -> None:
+        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+
+
+class _Rebuild(_Sealed):
+    """Stands for a function of torch; a function of ours would keep what a pickle writes into it."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., object]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: object) -> object:
+        return self._make(*arguments)
 
 
 def _lay_tensor(storage: object, offset: object, size: object, stride: object, *rest: object) -> _Laid:
@@ -115,9 +137,9 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         module = OLD_MODULES.get(module, module)
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
-            return _lay_tensor
+            return _Rebuild(_lay_tensor)
         if module == "torch._utils" and name == "_rebuild_parameter":
-            return _lay_parameter
+            return _Rebuild(_lay_parameter)
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
         if (module, name) == ("collections", "OrderedDict"):
