@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy._core.numeric import _frombuffer
 
 from avloc import build_dataset
 from avloc.datasets.avdeepfake1m import listed_files
@@ -229,6 +230,44 @@ def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path, value, capsys)
     with pytest.raises(AnnotationError, match="asks for builtins.print"):
         build_dataset("partialspoof", root=path)
     assert capsys.readouterr().out == ""
+
+
+class RawPointers:
+    """An array of objects whose content is bytes: NumPy would take them for addresses."""
+
+    def __init__(self, dtype: object) -> None:
+        self.dtype = dtype
+
+    def __reduce__(self):
+        return (_frombuffer, (b"A" * 32, self.dtype, (4,), "C"))
+
+
+class NoFlags:
+    """The type object, with the flag taken away that keeps NumPy from reading it as bytes."""
+
+    def __reduce__(self):
+        return (np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 0))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        RawPointers(NoFlags()),
+        RawPointers(np.dtype([("a", "i4"), ("b", "i4")])),
+        RawPointers(np.dtype("f8")),
+        [["1"], ["0", "1"]],
+        [1.5, None],
+        {"1": "0"},
+        np.array([None, 3.5], dtype=object),
+    ],
+)
+def test_what_holds_no_labels_is_refused_and_no_address_is_followed(tmp_path, labels):
+    path = tmp_path / "dev_seglab_0.16.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|O", "fortran_order": False, "shape": ()})
+        pickle.dump({"a": labels}, stream, protocol=4)
+    with pytest.raises(AnnotationError, match=r"dev_seglab_0\.16\.npy"):
+        build_dataset("partialspoof", root=path)
 
 
 def test_lines_of_had_and_add(files_stay):

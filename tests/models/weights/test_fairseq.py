@@ -211,6 +211,25 @@ def _tensor(offset: int, size: bytes, stride: bytes, dtype: str = "FloatStorage"
     return b"}S'model'\n}S'a'\n" + laid + b"ss."
 
 
+REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
+LAID = REBUILD + b"(" + _persistent("FloatStorage") + b"I0\n(I2\nt(I1\ntI00\n}tR"
+
+
+@pytest.mark.parametrize(
+    ("kept", "state"),
+    [
+        (REBUILD, b"(N}S'__defaults__'\n(I1\ntst"),
+        (REBUILD, b"}S'evil'\nI1\ns"),
+        (b"ctorch._utils\n_rebuild_parameter\n", b"}S'evil'\nI1\ns"),
+        (LAID, b"(N}S'offset'\nI-1000\nst"),
+        (_persistent("FloatStorage"), b"(N}S'key'\nS'../x'\nst"),
+    ],
+)
+def test_nothing_that_a_checkpoint_gets_hold_of_can_be_changed(kept, state, tmp_path):
+    with pytest.raises(CheckpointError, match="nothing in it was run: it would change"):
+        read_fairseq(written(tmp_path / "x.pt", kept + state + b"b."))
+
+
 @pytest.mark.parametrize(
     ("pickled", "message"),
     [
