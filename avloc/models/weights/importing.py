@@ -31,6 +31,7 @@ DEFAULT_ENCODERS = {
         "visual": ("AvHubertEncoder", "av-hubert"),
     },
 }
+ONLY_STREAM = {"AutoAvsrAudioEncoder": "audio", "AutoAvsrVisualEncoder": "visual"}  # AV-HuBERT reads both
 # The networks suppress what a window proposes; what is left of several windows is suppressed hard.
 DECODING = {
     "method": "across_windows",
@@ -173,7 +174,7 @@ def _described(shown: str, describe: Callable[[Mapping], dict], state: Mapping[s
 def _build(shown: str, config: Mapping) -> object:
     try:
         return build_model(config).eval()
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise CheckpointError(f"{shown!r}: {config['type']} cannot be built of {config}: {error}") from error
 
 
@@ -203,6 +204,8 @@ def _chosen_encoders(kind: str, given: Mapping[str, str] | None, *, width: int) 
         config, card = read_header(found)
         if card.network not in LICENCES or card.network in DEFAULT_ENCODERS:
             raise CheckpointError(f"{name!r} is a {card.network}, no encoder of speech that {kind} reads")
+        if ONLY_STREAM.get(card.network, stream) != stream:
+            raise CheckpointError(f"{name!r} is a {card.network} and cannot be the {stream} encoder")
         if config["model"].get("width", width) != width:
             raise CheckpointError(f"{name!r} gives {config['model']['width']} channels; {kind} reads {width}")
         chosen[stream] = {"name": name, "network": card.network, "sha256": file_sha256(found)}

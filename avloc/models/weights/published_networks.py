@@ -14,6 +14,7 @@ from avloc.errors import CheckpointError
 from avloc.models.auvire import FEATURE_CHANNELS
 from avloc.models.weights.torch_file import copy_tensors
 
+MOST_TOKENS = 8192  # masks of the attention grow with their square; the published sizes have under 1200
 HEADS_OF_WIDTH = {32: 2, 64: 4, 128: 4, 256: 8}  # of DiMoDif's search grid, the larger where there are two
 PAIRS_OF_COUNT = {2: ["av", "va"], 3: ["av", "aa", "vv"], 4: ["av", "va", "aa", "vv"]}
 
@@ -51,7 +52,7 @@ def read_network(path: str | os.PathLike[str], content: Mapping) -> tuple[dict, 
     describe = _describe_auvire if is_auvire(state) else _describe_dimodif
     try:
         return describe(state), state
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise CheckpointError(
             f"{os.fspath(path)!r}: lacks {error} or has it in another shape, so its size is not known"
         ) from error
@@ -70,6 +71,8 @@ def is_dimodif(state: Mapping[str, object]) -> bool:
 def _describe_dimodif(state: Mapping[str, Tensor]) -> dict:
     detects = "cls.weight" in state
     n_tokens, width = state["pos_encoder.weight"].shape
+    if n_tokens > MOST_TOKENS:
+        raise ValueError(f"at most {MOST_TOKENS} rows of pos_encoder.weight, got {n_tokens},")
     if width not in HEADS_OF_WIDTH and width % 32:
         raise KeyError(f"a width of {width} that heads divide")
     return {

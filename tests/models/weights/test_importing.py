@@ -106,6 +106,14 @@ def test_missing_encoders_exit_with_2_and_are_named(checkpoints, capsys, home):
     assert "audio=one" in capsys.readouterr().err and not (home / "a.safetensors").exists()
 
 
+def test_encoders_of_the_other_stream_are_refused(checkpoints, capsys):
+    paths, _ = checkpoints
+    import_encoders(paths)
+    swapped = "audio=auto-avsr-visual,visual=auto-avsr-audio"
+    assert main(["weights", "import", str(paths["dimodif"]), "--as", "d", "--encoders", swapped]) == 2
+    assert "AutoAvsrVisualEncoder and cannot be the audio encoder" in capsys.readouterr().err
+
+
 def test_a_network_for_saved_features_needs_no_encoders(checkpoints, capsys):
     paths, _ = checkpoints
     assert main(["weights", "import", str(paths["auvire"]), "--as", "a", "--encoders", "none"]) == 0
@@ -154,6 +162,22 @@ def test_a_checkpoint_of_another_shape_is_refused_with_its_entry(checkpoints, ca
     state.pop("sep.weight"), state.pop("projection.0.bias")
     torch.save({"model": state | {"sep.weight": torch.zeros(1, 32)}}, paths["dimodif"])
     assert main(command) == 2 and "1 are missing, first 'projection.0.bias'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "settings"),
+    [
+        ("pos_encoder.weight", (4,), {}),
+        ("pos_encoder.weight", (9000, 32), {}),
+        ("pos_encoder.weight", None, {"n_heads": 3}),
+    ],
+)
+def test_sizes_that_make_no_network_are_refused(checkpoints, key, shape, settings):
+    paths, networks = checkpoints
+    state = networks["dimodif"].state_dict() | ({} if shape is None else {key: torch.zeros(shape)})
+    torch.save({"model": state}, paths["dimodif"])
+    with pytest.raises(CheckpointError, match="size is not known|cannot be built"):
+        import_weights(paths["dimodif"], "d", encoders={}, settings=settings)
 
 
 class _Runs:
