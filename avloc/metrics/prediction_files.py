@@ -130,12 +130,17 @@ def _rows_of_documents(documents: list, source: str) -> dict[str, list] | None:
 
 def _activitynet_rows(entries: object, name: str, source: str) -> list[list]:
     try:
-        return [[entry["score"], *entry["segment"]] for entry in entries]
+        # A text as a segment is kept whole, so that it is refused as a row and not read digit by digit.
+        return [[entry["score"], *_listed(entry["segment"])] for entry in entries]
     except (KeyError, TypeError) as error:
         raise AnnotationError(
             f"{source}: {name!r}: expected a list of objects with 'score' and 'segment' under 'results', "
             f"got {error!r}"
         ) from error
+
+
+def _listed(segment: object) -> list:
+    return [segment] if isinstance(segment, str) else list(segment)
 
 
 def read_scores(path: str | Path, *, skip_invalid: bool = False) -> tuple[dict[str, float], int]:

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -231,9 +232,9 @@ def _build(
 def row_problem(entry: Sequence[float], width: int) -> str | None:
     """Say what is wrong with a row, or None."""
     names = "[score, start_s, end_s]" if width == 3 else "[start_s, end_s]"
-    try:
-        values = [float(value) for value in entry]
-    except (TypeError, ValueError):
+    values = [] if isinstance(entry, str | bytes) else list(entry) if isinstance(entry, Iterable) else []
+    # float() would take text and True for numbers.
+    if not values or not all(isinstance(value, Real) and not isinstance(value, bool) for value in values):
         return f"expected {names} as numbers"
     if len(values) != width or not all(map(math.isfinite, values)):
         return f"expected {names}, all finite"
