@@ -25,7 +25,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from steps import Step, quote, run, share_cache, train_command
+from steps import Step, quote, run_all, train_command
 
 from avloc.features.prepare import prepare
 from avloc.models.weights.store import load_weights
@@ -182,13 +182,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
-    for step in plan(options):
-        if options.dry_run:
-            print(step)
-            continue
-        if step.name == "train":
-            share_cache(step, Path(options.work_dir))
-        run(step)
+    run_all(plan(options), Path(options.work_dir), dry_run=options.dry_run)
     if options.dry_run:
         return
     from environment import environment

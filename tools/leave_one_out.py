@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from steps import FIGURES, Step, has_recogniser, quote, run, settings, share_cache, train_command
+from steps import FIGURES, Step, has_recogniser, quote, run_all, settings, train_command
 
 from avloc.config import load_config
 from avloc.errors import AvlocError
@@ -211,13 +211,7 @@ def read_groups(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
-    for step in plan(options):
-        if options.dry_run:
-            print(step)
-            continue
-        if step.name == "train":
-            share_cache(step, Path(options.work_dir))
-        run(step)
+    run_all(plan(options), Path(options.work_dir), dry_run=options.dry_run)
     if options.dry_run:
         return
     from environment import environment, shown

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,17 @@ def run(step: Step) -> None:
         shutil.rmtree(step.done.parent)
     print(f"{step.name}: {shlex.join(command)}", flush=True)
     subprocess.run(executable(command), cwd=ROOT, check=True)
+
+
+def run_all(steps: Iterable[Step], work: Path, *, dry_run: bool) -> None:
+    """Run steps in order, rounds with the cache of all rounds; or print their commands."""
+    for step in steps:
+        if dry_run:
+            print(step)
+            continue
+        if step.name == "train":
+            share_cache(step, work)
+        run(step)
 
 
 def share_cache(step: Step, work: Path) -> None:
