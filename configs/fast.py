@@ -16,6 +16,7 @@ model.update(
     visual_encoder=None,
     pyramid=dict(channels=128, n_levels=6, n_stem_blocks=2, attention_from=2, n_heads=4, dropout=0.1),
     head=dict(n_head_layers=1),
+    window_hop_frames=480,
 )
 # An update costs a fraction of what it does with a recogniser, so it may be of more windows.
 train.update(picture_share=0.0, batch_size=16, learning_rate=1.5e-3)

@@ -12,7 +12,7 @@ from avloc.models.alignment import Aligned, CrossModalAlignment
 from avloc.models.discrepancy import DiscrepancyMap
 from avloc.models.encoders.compact import CompactVisualEncoder
 from avloc.models.encoders.spectral import SpectralEncoder
-from avloc.models.encoders.two_stem import TwoStemEncoder
+from avloc.models.encoders.two_stem import PIECE_HOP, TwoStemEncoder
 from avloc.models.heads import FrameHead, PointHead, RecordingHead
 from avloc.models.pyramid import FeaturePyramid
 from avloc.models.temporal import masked
@@ -73,11 +73,18 @@ class HierarchicalLocalizer(nn.Module):
         Levels; its width is the width of the fusion.
     n_head_layers : int
         Convolutions of the point head before its outputs.
+    window_hop_frames : int [frames of 25 Hz]
+        From a window of a recording to the next. What two windows share, ``window_frames`` less this, is the
+        longest segment that one of them surely holds whole; the more they share, the more is computed twice.
+
+    Raises
+    ------
+    ValueError
+        If the hop is no multiple of 120 frames (of the recogniser's pieces) below the window's length.
     """
 
     frame_rate = Fraction(25)
     window_frames = 640
-    window_hop_frames = 360
 
     def __init__(
         self,
@@ -88,8 +95,13 @@ class HierarchicalLocalizer(nn.Module):
         discrepancy: DiscrepancyMap | None,
         pyramid: FeaturePyramid,
         n_head_layers: int = 2,
+        window_hop_frames: int = 360,
     ) -> None:
+        if window_hop_frames not in range(PIECE_HOP, self.window_frames, PIECE_HOP):
+            expected = f"a multiple of {PIECE_HOP} below {self.window_frames}"
+            raise ValueError(f"window_hop_frames must be {expected}, got {window_hop_frames}")
         super().__init__()
+        self.window_hop_frames = window_hop_frames
         channels = pyramid.channels
         self.audio_encoder, self.visual_encoder = audio_encoder, visual_encoder
         self.alignment, self.discrepancy = alignment, discrepancy
@@ -126,6 +138,7 @@ class HierarchicalLocalizer(nn.Module):
             discrepancy=discrepancy,
             pyramid=FeaturePyramid(**cfg["pyramid"]),
             **cfg["head"],
+            **{key: cfg[key] for key in ("window_hop_frames",) if key in cfg},
         )
 
     @property

@@ -118,3 +118,10 @@ def test_a_network_may_be_built_without_a_branch(branch):
     network = build_network({**SMALL, branch: None})
     assert network.alignment is None
     assert set(network.inputs) == {"audio", "visual"} - {branch.split("_")[0]}
+
+
+def test_windows_may_share_less() -> None:
+    assert build_network(SMALL).window_hop_frames == 360
+    assert build_network(SMALL | {"window_hop_frames": 480}).window_hop_frames == 480
+    with pytest.raises(ValueError, match="multiple of 120 below 640, got 500"):
+        build_network(SMALL | {"window_hop_frames": 500})
