@@ -85,6 +85,7 @@ class HierarchicalLocalizer(nn.Module):
 
     frame_rate = Fraction(25)
     window_frames = 640
+    window_hop_frames = 360
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class HierarchicalLocalizer(nn.Module):
         discrepancy: DiscrepancyMap | None,
         pyramid: FeaturePyramid,
         n_head_layers: int = 2,
-        window_hop_frames: int = 360,
+        window_hop_frames: int = window_hop_frames,
     ) -> None:
         if window_hop_frames not in range(PIECE_HOP, self.window_frames, PIECE_HOP):
             expected = f"a multiple of {PIECE_HOP} below {self.window_frames}"
