@@ -212,7 +212,7 @@ def _applicable(
             raise click.UsageError(f"{name} needs {needs[name]}; leave it out of --families")
     left_out = sorted(set(default) & set(needs)) if named is None else []
     for name in left_out:
-        logger.warning("left out: %s needs %s with use %r", name, needs[name], use)
+        logger.warning("left out: %s needs %s", name, needs[name])
     return named or tuple(sorted(set(default) - set(left_out)))
 
 
