@@ -32,7 +32,7 @@ class AnnotatedDataset:
     split : str or None
         Keep only this split; None keeps all.
     place : callable or None
-        Path of a recording below ``media`` from its reference; None: the id.
+        Path of a recording below a folder of media from its reference and that folder; None: the id.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class AnnotatedDataset:
         references: Iterable[Reference],
         *,
         split: str | None,
-        place: Callable[[Reference], str] | None = None,
+        place: Callable[[Reference, Path], str] | None = None,
     ) -> None:
         self.path, self.media, self.place = path, media, place
         everything = list(references)
@@ -70,8 +70,12 @@ class AnnotatedDataset:
         from avloc.media.probe import open_recording
 
         reference = self._references[index]
-        name = reference.recording_id if self.place is None else self.place(reference)
-        return open_recording(self.media / name, id=reference.recording_id), reference
+        return open_recording(self.path_of(index), id=reference.recording_id), reference
+
+    def path_of(self, index: int, *, media: Path | None = None) -> Path:
+        """Say where a recording lies, below ``media`` or beside the annotation; nothing is opened."""
+        reference, media = self._references[index], media or self.media
+        return media / (reference.recording_id if self.place is None else self.place(reference, media))
 
     def references(self) -> list[Reference]:
         """Give the truth of every recording, in file order."""

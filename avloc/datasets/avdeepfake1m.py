@@ -28,6 +28,7 @@ from avloc.registry import DATASETS
 from avloc.structures import Reference
 
 FILES = ("{split}_metadata.json", "metadata.json", "val_metadata.json", "train_metadata.json")
+SPLIT_ENDINGS = ("_metadata.json", "_files.txt")  # of the files in the folder, behind the split
 FRAME_RATE = 25  # of every recording of the set, Hz
 MODALITIES = {
     "real": "none",
@@ -65,30 +66,27 @@ class AvDeepfake1mDataset(AnnotatedDataset):
         both = [folder / f"{name}_metadata.json" for name in ("train", "val")]
         if split is None and all(path.is_file() for path in both):
             references = (reference for path in both for reference in avdeepfake1m_references(path))
-            super().__init__(folder, folder, references, split=split, place=lambda r: _place(r, folder))
+            super().__init__(folder, folder, references, split=split, place=_place)
             return
         path = find_annotation(root, [name.format(split=split) for name in FILES])
-        super().__init__(
-            path,
-            path.parent,
-            avdeepfake1m_references(path),
-            split=split,
-            place=lambda r: _place(r, path.parent),
-        )
+        super().__init__(path, path.parent, avdeepfake1m_references(path), split=split, place=_place)
 
 
-def _place(reference: Reference, folder: Path) -> str:
-    """Path below ``folder``: recordings lie in the folder of their split, or beside its list."""
-    split = reference.attributes.get("split")
-    below = f"{split}/{reference.recording_id}"
-    return below if split and (folder / below).exists() else reference.recording_id
+def _place(reference: Reference, media: Path) -> str:
+    return place_in_split(reference.recording_id, media, reference.attributes.get("split"))
+
+
+def place_in_split(name: str, media: Path, split: str | None) -> str:
+    """Path below ``media``: recordings lie in the folder of their split, or beside its list."""
+    below = f"{split}/{name}"
+    return below if split and (media / below).exists() else name
 
 
 def avdeepfake1m_references(path: Path) -> Iterator[Reference]:
     """Truth of every entry, in file order; errors name file and key."""
     for number, entry in enumerate(json_entries(path)):
         name = text_of(entry, "file", f"{str(path)!r}, entry {number}")
-        yield _reference(entry, name, f"{str(path)!r}, {name!r}", split=_split_of_file(path))
+        yield _reference(entry, name, f"{str(path)!r}, {name!r}", split=split_of_file(path))
 
 
 def listed_files(path: str | Path) -> list[str]:
@@ -159,7 +157,13 @@ def _of_stream(entry: dict, stream: str, modality: str | None, rows: tuple, wher
     return rows if modality is not None else None
 
 
-def _split_of_file(path: Path) -> str | None:
-    """Split that the name of a metadata file says, as in ``val_metadata.json``."""
+def split_of_file(path: Path) -> str | None:
+    """Split that the name of a file says, as in ``val_metadata.json`` or ``testA_files.txt``."""
     word = path.name.split("_")[0]
     return word if word in SPLITS else None
+
+
+def splits_in(folder: Path) -> set[str]:
+    """Give the splits that have a file of their own in a folder, with truth or as a list of names."""
+    found = {split_of_file(path) for path in folder.iterdir() if path.name.endswith(SPLIT_ENDINGS)}
+    return {split for split in found if split is not None}

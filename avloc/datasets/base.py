@@ -1,6 +1,7 @@
 """What every data set offers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from avloc.structures import Recording, Reference
@@ -15,6 +16,9 @@ class Dataset(Protocol):
 
     def recordings(self) -> Sequence[Recording]:
         """Open the headers of every recording."""
+
+    def path_of(self, index: int, *, media: Path | None = None) -> Path:
+        """Say where one recording lies, below ``media`` or beside the annotation; nothing is opened."""
 
     def __getitem__(self, index: int) -> tuple[Recording, Reference]:
         """Open one recording and give its truth with it."""

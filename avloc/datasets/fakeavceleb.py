@@ -50,13 +50,7 @@ class FakeAvCelebDataset(AnnotatedDataset):
 
 def fakeavceleb_references(path: Path) -> Iterator[Reference]:
     """Truth of every line, in file order."""
-    reader = csv.DictReader(read_text(path).splitlines())
-    columns = reader.fieldnames or []
-    if "path" not in columns or not {"type", "category"} & set(columns):
-        raise AnnotationError(f"{str(path)!r}: expected the columns path and type, got {columns}")
-    for line, row in enumerate(reader, start=2):
-        where = f"{str(path)!r}, line {line}"
-        name = _place(row, where)
+    for name, row, where in _rows(path):
         modality = _modality(row, where)
         duration = whole_duration(path.parent / name, where) if modality != "none" else None
         rows = () if duration is None else ((0.0, duration),)
@@ -66,6 +60,22 @@ def fakeavceleb_references(path: Path) -> Iterator[Reference]:
         if row.get("source"):
             attributes["source"] = row["source"]
         yield make_reference(name, rows, audio=audio, visual=visual, duration=duration, attributes=attributes)
+
+
+def fakeavceleb_names(path: Path) -> list[str]:
+    """Names of every line, in file order; no recording is opened."""
+    return [name for name, _, _ in _rows(path)]
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict, str]]:
+    """Name, columns and place of every line."""
+    reader = csv.DictReader(read_text(path).splitlines())
+    columns = reader.fieldnames or []
+    if "path" not in columns or not {"type", "category"} & set(columns):
+        raise AnnotationError(f"{str(path)!r}: expected the columns path and type, got {columns}")
+    for line, row in enumerate(reader, start=2):
+        where = f"{str(path)!r}, line {line}"
+        yield _place(row, where), row, where
 
 
 def whole_duration(path: Path, where: str) -> float:

@@ -66,6 +66,11 @@ def forgerynet_references(path: Path, *, frame_rate: Fraction | None = None) -> 
         yield _reference(name, triples, classes, path.parent / name, where, frame_rate)
 
 
+def forgerynet_names(path: Path) -> list[str]:
+    """Names of every line, in file order; no recording is opened."""
+    return [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
+
+
 def _reference(
     name: str,
     triples: list[tuple[int, ...]],

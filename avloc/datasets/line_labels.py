@@ -70,6 +70,6 @@ def _stretch(text: str, where: str) -> tuple[float, float, bool]:
     return start, end, found[3] == "F"
 
 
-def _place(reference: Reference) -> str:
+def _place(reference: Reference, media: Path) -> str:
     name = reference.recording_id
     return name if Path(name).suffix else f"{name}.wav"

@@ -56,8 +56,11 @@ class ManifestDataset:
     def __getitem__(self, index: int) -> tuple[Recording, Reference]:
         from avloc.media.probe import open_recording
 
-        row = self._rows[index]
-        return open_recording(self.path.parent / row["path"], id=row["path"]), self._references[index]
+        return open_recording(self.path_of(index), id=self._rows[index]["path"]), self._references[index]
+
+    def path_of(self, index: int, *, media: Path | None = None) -> Path:
+        """Say where a recording lies, below ``media`` or beside the manifest; nothing is opened."""
+        return (media or self.path.parent) / self._rows[index]["path"]
 
     def references(self) -> list[Reference]:
         """Give the truth of every recording, in file order."""

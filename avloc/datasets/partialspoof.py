@@ -52,7 +52,7 @@ class PartialSpoofDataset(AnnotatedDataset):
             folder,
             partialspoof_references(path),
             split=split,
-            place=lambda reference: f"{told}/con_wav/{reference.recording_id}.wav",
+            place=lambda reference, media: f"{told}/con_wav/{reference.recording_id}.wav",
         )
 
 
@@ -76,19 +76,29 @@ def partialspoof_references(path: Path) -> Iterator[Reference]:
         )
 
 
+def splits_in(folder: Path) -> set[str]:
+    """Give the splits that have labels in a folder of the data base, or in its ``segment_labels``."""
+    return {split for split, _, _ in _label_files(folder)}
+
+
+def _label_files(root: Path) -> list[tuple[str, float, Path]]:
+    """Split, step in seconds and path of every file of labels below a folder."""
+    folder = root / "segment_labels" if (root / "segment_labels").is_dir() else root
+    names = [(NAME.fullmatch(path.name), path) for path in folder.glob("*.npy")] if folder.is_dir() else []
+    return [(told["split"], float(told["step"]), path) for told, path in names if told]
+
+
 def _find(root: Path, split: str | None, step_s: float | None) -> Path:
     if root.is_file():
         return root
-    folder = root / "segment_labels" if (root / "segment_labels").is_dir() else root
-    found = []
-    for path in folder.glob("*.npy") if folder.is_dir() else ():
-        told = NAME.fullmatch(path.name)
-        if told and split in (None, told["split"]) and step_s in (None, float(told["step"])):
-            order = SPLITS.index(told["split"]) if told["split"] in SPLITS else len(SPLITS)
-            found.append((order, float(told["step"]), path))
+    found = [
+        (SPLITS.index(name) if name in SPLITS else len(SPLITS), step, path)
+        for name, step, path in _label_files(root)
+        if split in (None, name) and step_s in (None, step)
+    ]
     if not found:
         raise AnnotationError(
-            f"{str(folder)!r}: expected {split or 'SPLIT'}_seglab_{step_s or 'SECONDS'}.npy, none is there"
+            f"{str(root)!r}: expected {split or 'SPLIT'}_seglab_{step_s or 'SECONDS'}.npy, none is there"
         )
     return min(found)[2]
 
