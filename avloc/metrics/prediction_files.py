@@ -2,7 +2,8 @@
 
 Three shapes are read, told apart by their first bytes: ``{file: [[score, start_s, end_s], ...]}`` (the
 challenge of AV-Deepfake1M), ActivityNet's ``{"results": {file: [{"score", "segment"}, ...]}}`` (ActionFormer,
-UMMAFormer, OpenTAD), and result documents of avloc, one, a list or one a line.
+UMMAFormer, OpenTAD), and result documents of avloc, one, a list or one a line. Lines are read one by one:
+those of a whole data set are gigabytes.
 """
 
 import json
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from avloc.errors import AnnotationError
 from avloc.metrics.parsing import parse_rows
@@ -18,6 +20,7 @@ from avloc.metrics.table import SegmentTable
 
 DOCUMENT = "avloc.result/"
 PEEK_BYTES = 2**16
+LINES_TOGETHER = 2**12  # documents whose rows are Python objects at one time
 # The first name of an object and the first character of its value.
 FIRST_VALUE = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*([^\s\[])', re.DOTALL)
 LIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[")
@@ -65,6 +68,11 @@ def read_prediction_file(path: str | Path, *, skip_invalid: bool = False) -> Pre
             stream.seek(0)
             if not (FIRST_VALUE.match(beginning) or LIST.match(beginning)):
                 return PredictionFile(parse_rows(stream, source=source, skip_invalid=skip_invalid), {})
+            first = next(line for line in stream if line.strip())
+            has_more_lines = bool(stream.read(1))
+            stream.seek(0)
+            if has_more_lines and _is_document(first):
+                return read_document_lines(stream, source=source, skip_invalid=skip_invalid)
             documents = list(_documents(stream.read(), source))
             rows = _rows_of_documents(documents, source)
             if rows is None:  # its first entry is no list: let the parser say so
@@ -78,6 +86,60 @@ def read_prediction_file(path: str | Path, *, skip_invalid: bool = False) -> Pre
     return PredictionFile(table, _scores_of_documents(documents))
 
 
+def read_document_lines(
+    stream: BinaryIO, *, source: str, skip_invalid: bool = False, may_be_cut: bool = False
+) -> PredictionFile:
+    """Read result documents, one a line.
+
+    Parameters
+    ----------
+    stream : binary file
+        Read from where it stands to its end; blank lines are skipped.
+    source : str
+        What messages call it.
+    skip_invalid : bool
+        As of ``read_prediction_file``.
+    may_be_cut : bool
+        Leave out a last line without a line end: whoever writes it has not finished.
+
+    Returns
+    -------
+    PredictionFile
+
+    Raises
+    ------
+    AnnotationError
+        With source and line, if one is no result document, or names a recording again.
+    """
+    tables: list[SegmentTable] = []
+    scores: dict[str, float] = {}
+    rows: dict[str, list] = {}
+    for number, line in enumerate(stream, start=1):
+        if not line.strip() or (may_be_cut and not line.endswith(b"\n")):
+            continue
+        where = f"{source}, line {number}"
+        try:
+            document = json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
+            raise AnnotationError(f"{where}: expected JSON: {error}") from error
+        _add_document(document, rows, where)
+        scores |= _scores_of_documents([document])
+        if len(rows) == LINES_TOGETHER:
+            tables.append(SegmentTable.from_rows(rows, source=source, skip_invalid=skip_invalid))
+            rows = {}
+    tables.append(SegmentTable.from_rows(rows, source=source, skip_invalid=skip_invalid))
+    return PredictionFile(SegmentTable.joined(tables, source=source), scores)
+
+
+def _is_document(line: bytes) -> bool:
+    """Whether the first line of a file is a result document as a whole."""
+    try:
+        document = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and str(document.get("schema")).startswith(DOCUMENT)
+
+
 def _scores_of_documents(documents: list) -> dict[str, float]:
     """Score of each result document that has one."""
     return {
@@ -88,15 +150,9 @@ def _scores_of_documents(documents: list) -> dict[str, float]:
 
 
 def _documents(content: bytes, source: str) -> Iterator[object]:
-    """Give the documents of a file: one, those of a list, or one a line."""
+    """Give the documents of a file: one, or those of a list."""
     try:
-        text = content.decode("utf-8-sig")
-        try:
-            whole = json.loads(text)
-        except json.JSONDecodeError as error:
-            if not error.msg.startswith("Extra data"):
-                raise
-            whole = [json.loads(line) for line in text.splitlines() if line.strip()]
+        whole = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{source}: expected JSON or JSON lines: {error}") from error
     yield from whole if isinstance(whole, list) else [whole]
@@ -111,21 +167,25 @@ def _rows_of_documents(documents: list, source: str) -> dict[str, list] | None:
         return None
     rows: dict[str, list] = {}
     for number, document in enumerate(documents):
-        where = f"{source}, document {number}"
-        if not (isinstance(document, dict) and str(document.get("schema")).startswith(DOCUMENT)):
-            raise AnnotationError(
-                f"{where}: expected {{file: [[score, start_s, end_s], ...]}}, ActivityNet's results or "
-                f"documents of the schema {DOCUMENT + '1'!r}, got {type(document).__name__}"
-            )
-        try:
-            name = str(document["input"]["id"])
-            segments = [[s["score"], s["start_s"], s["end_s"]] for s in document["segments"]]
-        except (KeyError, TypeError) as error:
-            raise AnnotationError(f"{where}: expected input.id and segments, got {error!r}") from error
-        if name in rows:
-            raise AnnotationError(f"{where}: {name!r} stands twice; give every recording an id of its own")
-        rows[name] = segments
+        _add_document(document, rows, f"{source}, document {number}")
     return rows
+
+
+def _add_document(document: object, rows: dict[str, list], where: str) -> None:
+    """Add the rows of a result document."""
+    if not (isinstance(document, dict) and str(document.get("schema")).startswith(DOCUMENT)):
+        raise AnnotationError(
+            f"{where}: expected {{file: [[score, start_s, end_s], ...]}}, ActivityNet's results or "
+            f"documents of the schema {DOCUMENT + '1'!r}, got {type(document).__name__}"
+        )
+    try:
+        name = str(document["input"]["id"])
+        segments = [[s["score"], s["start_s"], s["end_s"]] for s in document["segments"]]
+    except (KeyError, TypeError) as error:
+        raise AnnotationError(f"{where}: expected input.id and segments, got {error!r}") from error
+    if name in rows:
+        raise AnnotationError(f"{where}: {name!r} stands twice; give every recording an id of its own")
+    rows[name] = segments
 
 
 def _activitynet_rows(entries: object, name: str, source: str) -> list[list]:

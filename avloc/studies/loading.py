@@ -7,9 +7,10 @@ from avloc.datasets.annotation import in_split
 from avloc.datasets.named import build_dataset, name_of
 from avloc.errors import AnnotationError
 from avloc.metrics.evaluate import some
-from avloc.metrics.prediction_files import read_predictions, read_scores
+from avloc.metrics.prediction_files import read_scores
 from avloc.metrics.table import SegmentTable
 from avloc.structures import Reference
+from avloc.studies.predictions import read_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def load_predictions(path: str | Path, truth: Truth, settings: Settings, warning
         With the file, if they cannot be read, name a recording that the references do not know, or cover a
         part of several splits and no split was named.
     """
-    table = read_predictions(path, skip_invalid=settings.skip_invalid)
+    table = read_all(path, warnings, skip_invalid=settings.skip_invalid).rows
     known = {r.recording_id for r in truth.references}
     others = [i for i in table.ids if i in truth.others]
     unknown = [i for i in table.ids if i not in known and i not in truth.others]

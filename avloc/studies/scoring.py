@@ -1,5 +1,6 @@
 """Files of predictions scored against the annotation of a data set."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from avloc.metrics.compare import compare
@@ -11,6 +12,7 @@ from avloc.metrics.table import SegmentTable
 from avloc.report.files import write_whole
 from avloc.studies.error_table import error_table
 from avloc.studies.loading import Settings, Truth, load_predictions, load_scores, load_truth
+from avloc.studies.predictions import split_of
 
 OWN = ("protocol", "n", "n_genuine", "n_references", "n_proposals", "coverage", "intervals", "warnings")
 SLICED_BY = ("modality", "generator")
@@ -32,7 +34,8 @@ def score_files(
     Parameters
     ----------
     predictions, references : str or Path
-        What ``read_predictions`` and ``build_dataset`` read.
+        What ``read_all`` and ``build_dataset`` read. Without a split in ``settings``, that of the folder of a
+        run is taken.
     settings : Settings
     scores : str or Path, or None
         ``file;score`` lines in place of the highest proposal.
@@ -58,6 +61,7 @@ def score_files(
         For an unknown protocol.
     """
     get_protocol(settings.protocol)  # refused before anything is read
+    settings = replace(settings, split=settings.split or split_of(predictions))
     warnings: list[str] = []
     truth = load_truth(references, settings)
     recording_scores = load_scores(scores, truth, settings, warnings)

@@ -16,12 +16,11 @@ from avloc.datasets.avdeepfake1m import listed_files
 from avloc.errors import AnnotationError
 from avloc.metrics.evaluate import some
 from avloc.metrics.figures import highest_scores
-from avloc.metrics.prediction_files import read_prediction_file
 from avloc.metrics.table import SegmentTable
 from avloc.report.files import AtomicFile
+from avloc.studies.predictions import read_all
 
 JSON_NAME, TEXT_NAME, ZIP_NAME = "prediction.json", "prediction.txt", "prediction.zip"
-SUFFIXES = (".json", ".jsonl")
 NOTHING = [[0.0, 0.0, 0.0]]
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same predictions give the same bytes
 
@@ -39,8 +38,7 @@ def submit(
     Parameters
     ----------
     predictions : str or Path
-        A file of predictions, or a folder of such files (``.json``, ``.jsonl``), taken together in order of
-        name.
+        What ``read_all`` reads: a file, a folder of files, or the folder of a run.
     out : str or Path
         Folder that gets the three files; made where there is none.
     files : str or Path, or None
@@ -54,7 +52,8 @@ def submit(
     Returns
     -------
     list of str
-        Warnings: recordings without an entry or without a proposal, rows that were dropped.
+        Warnings: recordings without an entry or without a proposal, rows that were dropped, shards that are
+        absent or unfinished.
 
     Raises
     ------
@@ -64,8 +63,10 @@ def submit(
     OSError
         If a file cannot be written.
     """
-    rows, told = _read_all(Path(predictions), skip_invalid)
-    warnings = [f"{rows.n_skipped} invalid rows were dropped"] if rows.n_skipped else []
+    warnings: list[str] = []
+    found = read_all(predictions, warnings, skip_invalid=skip_invalid)
+    rows, told = found.rows, found.scores
+    warnings += [f"{rows.n_skipped} invalid rows were dropped"] if rows.n_skipped else []
     ids = rows.ids if files is None else tuple(listed_files(files))
     warnings += _check_names(rows.ids, ids, str(files), skip_invalid)
     rows = rows.select(ids).by_score()
@@ -83,23 +84,6 @@ def submit(
     )
     _zip(out)
     return warnings
-
-
-def _read_all(path: Path, skip_invalid: bool) -> tuple[SegmentTable, dict[str, float]]:
-    """Read one file, or all files of a folder as one."""
-    if not path.is_dir():
-        found = read_prediction_file(path, skip_invalid=skip_invalid)
-        return found.rows, found.scores
-    names = sorted(inner for inner in path.iterdir() if inner.suffix in SUFFIXES and inner.is_file())
-    if not names:
-        raise AnnotationError(
-            f"{str(path)!r}: expected files of predictions, {' or '.join(SUFFIXES)}; none is there"
-        )
-    parts = [read_prediction_file(name, skip_invalid=skip_invalid) for name in names]
-    scores: dict[str, float] = {}
-    for part in parts:
-        scores |= part.scores
-    return SegmentTable.joined([part.rows for part in parts], source=repr(str(path))), scores
 
 
 def _check_names(predicted: Sequence[str], ids: Sequence[str], files: str, skip_invalid: bool) -> list[str]:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from avloc.errors import AnnotationError
-from avloc.metrics import read_predictions, read_scores
+from avloc.metrics import prediction_files, read_predictions, read_scores
+from avloc.metrics.prediction_files import read_document_lines
 
 
 def document(name, *rows, **more):
@@ -92,3 +93,50 @@ def test_lines_of_scores(tmp_path, line, message):
     with pytest.raises(AnnotationError, match=message):
         read_scores(path)
     assert read_scores(path, skip_invalid=True) == ({"x.mp4": 0.25}, 1)
+
+
+def test_lines_are_read_in_parts_that_nobody_sees(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction_files, "LINES_TOGETHER", 2)
+    path = tmp_path / "p.jsonl"
+    lines = [json.dumps(document(f"{i}.mp4", (0.5, i, i + 1), score=i / 10)) for i in range(5)]
+    path.write_text("\ufeff" + lines[0] + "\n\n" + "\n".join(lines[1:]), encoding="utf-8")
+    found = prediction_files.read_prediction_file(path)
+    assert found.rows.ids == tuple(f"{i}.mp4" for i in range(5)) and found.rows.starts.tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
+    assert found.scores == {f"{i}.mp4": i / 10 for i in range(5)}
+    for wrong, message in (
+        (lines[0], r"'0.mp4'\] more than once"),
+        (lines[4], r"line 6: '4.mp4' stands twice"),
+        (lines[0][:-5], "line 6: expected JSON"),
+        ("{}", "line 6: expected .* got dict"),
+    ):
+        path.write_text("\n".join([*lines, wrong]))
+        with pytest.raises(AnnotationError, match=message) as error:
+            read_predictions(path)
+        assert "p.jsonl" in str(error.value)
+
+
+def test_a_line_that_is_being_written_is_left_out_where_that_is_said(tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join([json.dumps(DOCUMENTS[0]), json.dumps(DOCUMENTS[1])[:-3]]))
+    with path.open("rb") as stream:
+        assert read_document_lines(stream, source="p", may_be_cut=True).rows.ids == ("a.mp4",)
+    with pytest.raises(AnnotationError, match="line 2: expected JSON"):
+        read_predictions(path)
+    path.write_bytes(b"")
+    with path.open("rb") as stream:
+        assert read_document_lines(stream, source="p", may_be_cut=True).rows.ids == ()
+
+
+def test_an_invalid_row_of_a_line_is_refused_or_dropped(tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(json.dumps(document(n, (0.5, 2, 1), (0.4, 1, 2))) for n in "ab"))
+    with pytest.raises(AnnotationError, match="'a' row 0: expected end >= start"):
+        read_predictions(path)
+    table = read_predictions(path, skip_invalid=True)
+    assert table.counts.tolist() == [1, 1] and table.n_skipped == 2
