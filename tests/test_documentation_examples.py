@@ -18,6 +18,7 @@ from avloc.media.landmarks import read_landmarks
 from avloc.metrics import PROTOCOLS
 from avloc.report.reasons import EXPLANATIONS
 from avloc.report.schema import json_schema
+from avloc.report.shards import agree
 from avloc.structures import Reason
 from avloc.structures.landmarks import MAX_MISSING
 
@@ -67,6 +68,7 @@ def examples(tmp_path, monkeypatch):
     (tmp_path / "call.raw").write_bytes(rng.integers(0, 256, 16000, dtype=np.uint8).tobytes())
     (tmp_path / "list.csv").write_text("id,path,team\n4711,calls/a.wav,red\n4712,calls/b.wav,blue\n")
     make_predictions(tmp_path)
+    make_data_sets(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -90,6 +92,31 @@ def make_predictions(folder):
     for name, content in {"val_metadata": entries, "predictions": rows, "other": others}.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
     (folder / "test_files.txt").write_text("".join(f"{name}\n" for name in rows))
+
+
+def make_data_sets(folder):
+    """Write LAV-DF with one recording, and link the challenge's names to another."""
+    clip = folder / "clip.mp4"
+    names = (folder / "test_files.txt").read_text().splitlines()
+    for path in ("LAV-DF/test/1.mp4", *(f"AV-Deepfake1M/test/{name}" for name in names)):
+        (folder / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "data" / path).hardlink_to(clip)
+    entry = {"file": "test/1.mp4", "n_fakes": 0, "fake_periods": [], "split": "test", "duration": 2.0}
+    (folder / "data" / "LAV-DF" / "metadata.json").write_text(json.dumps([entry]))
+
+
+def make_runs(folder):
+    """Write what ``avloc predict`` leaves of these data sets."""
+    names = (folder / "test_files.txt").read_text().splitlines()
+    for run, ids in (("lavdf", ["test/1.mp4"]), ("av1m", names)):
+        out = folder / "runs" / run
+        out.mkdir(parents=True)
+        agree(out, {"n_recordings": len(ids), "n_shards": 1, "split": "test"})
+        rows = [
+            {"schema": "avloc.result/1", "input": {"id": i}, "score": 0.1, "segments": []}
+            for i in sorted(ids)
+        ]
+        (out / "shard-1-of-1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def test_there_are_examples():
@@ -117,7 +144,9 @@ def test_a_shell_example_runs(command, request, examples, capsys):
         assert command == ["pip", "install", "."] and (ROOT / "pyproject.toml").exists()
     else:
         assert command[0] == "avloc"
-        if command[1] == "localize":
+        if command[1] in ("evaluate", "submit"):
+            make_runs(examples)
+        if command[1] in ("localize", "predict"):
             request.getfixturevalue("network")
         assert main(command[1:]) == 0, capsys.readouterr().err
 
@@ -140,7 +169,7 @@ def test_every_option_that_a_page_names_exists(capsys):
             assert re.search(rf"{option}\b", known), (name, option)
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "submit"])
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "submit"])
 def test_every_option_of_scoring_is_on_its_page(verb, capsys):
     main([verb, "--help"])
     known = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
@@ -149,7 +178,7 @@ def test_every_option_of_scoring_is_on_its_page(verb, capsys):
 
 def test_every_option_that_the_page_of_evaluation_names_exists(capsys):
     known = ""
-    for verb in ("evaluate", "submit", "localize"):
+    for verb in ("predict", "evaluate", "submit", "localize"):
         main([verb, "--help"])
         known += capsys.readouterr().out
     for option in set(re.findall(r"(--[a-z][a-z-]+)", PAGES["evaluation.md"])):

@@ -49,10 +49,10 @@ def evaluate(
     verbose: int,
     **settings: Any,
 ) -> None:
-    """Score PREDICTIONS, a file, under a published protocol.
+    """Score PREDICTIONS, a file or a folder, under a published protocol.
 
     PREDICTIONS holds {file: [[score, start, end], ...]} in seconds, ActivityNet's results, or result
-    documents of avloc, localized with --min-score 0.
+    documents of avloc, localized with --min-score 0; or it is the folder of avloc predict.
     """
     from avloc.studies.loading import Settings
     from avloc.studies.scoring import score_files

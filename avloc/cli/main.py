@@ -28,6 +28,7 @@ TERMINATED = 143
 
 VERBS = {
     "localize": ("avloc.cli.localize", "Find the forged segments of recordings."),
+    "predict": ("avloc.cli.predict", "Analyse a whole data set, in shards, and go on where it stopped."),
     "probe": ("avloc.cli.probe", "Show what of a recording would be analysed."),
     "explain": ("avloc.cli.explain", "Say what a reason code means and what to do."),
     "schema": ("avloc.cli.schema", "Print the JSON Schema of the result document."),

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 
 from avloc.cli.main import DEFECT, DETECTED, ERASE_LINE, FAILED
 from avloc.structures import Prediction, Reason, Status, Verdict
@@ -17,9 +18,13 @@ class Tally:
 
     def add(self, prediction: Prediction) -> None:
         """Count one recording."""
-        self.counts[str(prediction.verdict or prediction.status)] += 1
-        self.has_failure |= prediction.status is not Status.ANALYSED
-        self.has_defect |= Reason.INTERNAL_ERROR in prediction.reasons
+        self.add_row(prediction.status, prediction.verdict, prediction.reasons)
+
+    def add_row(self, status: str, verdict: str | None, reasons: Iterable[str]) -> None:
+        """Count one recording by what its row says."""
+        self.counts[str(verdict or status)] += 1
+        self.has_failure |= status != Status.ANALYSED
+        self.has_defect |= Reason.INTERNAL_ERROR in reasons
 
     def exit_code(self, *, fail_on_detection: bool) -> int:
         """Say how the run ended: a defect wins over a failure, a failure over a detection."""

@@ -34,17 +34,19 @@ def run(
     frames: FrameWriter | None = None,
     n_at_once: int = 1,
     tracks: "LandmarkTrack | None" = None,
+    tally: Tally | None = None,
 ) -> Tally:
     """Analyse recordings, some at once, write them in order; an interrupt keeps what was written.
 
-    ``tracks`` are the landmarks of the only recording.
+    ``tracks`` are the landmarks of the only recording; ``tally`` holds those that were written before.
     """
-    tally = Tally()
+    tally = tally or Tally()
+    n_before = tally.counts.total()
     localizer = load()
     analysed = in_order(lambda item: _analyse(localizer, item, limits, tracks), inputs, n_threads=n_at_once)
     try:
         for number in range(1, len(inputs) + 1):
-            progress.step(number, inputs[number - 1].id)
+            progress.step(n_before + number, inputs[number - 1].id)
             item, prediction = next(analysed)
             progress.clear()
             told, took = prediction.verdict or prediction.status, prediction.timing
@@ -53,7 +55,8 @@ def run(
                 break
     except (KeyboardInterrupt, Terminated):
         progress.clear()
-        logger.warning("interrupted: %d of %d recordings are written", report.n_written, len(inputs))
+        n_written = n_before + report.n_written
+        logger.warning("interrupted: %d of %d recordings are written", n_written, n_before + len(inputs))
         if report.n_written:
             _finish(report, tally)
         raise

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from avloc.cli import localize
+from avloc.cli import localize, predict
 from avloc.cli.main import main
 from avloc.structures import (
     Detection,
@@ -91,7 +91,8 @@ def fake(monkeypatch) -> FakeLocalizer:
         localizer.settings = {"weights": weights, **settings}
         return localizer
 
-    monkeypatch.setattr(localize, "load_localizer", load)
+    for verb in (localize, predict):
+        monkeypatch.setattr(verb, "load_localizer", load)
     return localizer
 
 
