@@ -17,6 +17,7 @@ PEAK_RANGE, NEAR, FAR = 2, 3, 12  # bins on each side
 PROMINENCE_DB = 6.0
 LOWEST_PEAK_DB = -84.0  # rounding to 16 bits stays below it
 HELD_FRAMES = 8  # 0.35 s with the length of the window
+BLOCK_FRAMES = 32  # 1 s, the unit of what is judged
 
 MIN_PARTIALS = 2
 MEAN_PARTIALS, SHARE_OF_FRAMES = 1.5, 0.5
@@ -27,11 +28,11 @@ FIXED_SHARE, CHANGE = 0.6, 0.3  # a line in this share of a span is fixed; what 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Partials of frames, bool (T, bins), the power in the band, and that of the partials."""
+    """Frames judged together: partials, bool (T, bins), how many, (T,), and power in the band, (T, bins)."""
 
     held: np.ndarray
-    power: float
-    held_power: float
+    counts: np.ndarray
+    band: np.ndarray
 
 
 class _Span:
@@ -43,11 +44,11 @@ class _Span:
         self.first: int | None = None
         self.last = 0
 
-    def add(self, start: int, held: np.ndarray) -> None:
-        """Take the partials of frames from ``start`` on, bool (T, bins)."""
-        self.counts += held.sum(axis=0)
-        self.n_frames += len(held)
-        rows = np.flatnonzero(held.sum(axis=1) >= MIN_PARTIALS)
+    def add(self, start: int, block: _Block) -> None:
+        """Take the frames from ``start`` on."""
+        self.counts += block.held.sum(axis=0)
+        self.n_frames += len(block.held)
+        rows = np.flatnonzero(block.counts >= MIN_PARTIALS)
         if len(rows):
             self.first = start + int(rows[0]) if self.first is None else self.first
             self.last = start + int(rows[-1])
@@ -93,29 +94,38 @@ class MusicFinder:
         self._last: _Block | None = None
 
     def push(self, power: np.ndarray) -> None:
-        """Take the next block: power spectra (T, 1025) of Hann windows every 512 samples, T >= 10."""
+        """Take the next frames: power spectra (T, 1025) of Hann windows every 512 samples.
+
+        They are judged by 32, so T should be a multiple of it; fewer that are left over are judged alone.
+        """
         peaks = _peaks(power)
         recent = np.concatenate([self._before, peaks])
         wide = recent.copy()
         wide[:, 1:] |= recent[:, :-1]
         wide[:, :-1] |= recent[:, 1:]
-        held = _all_of_last(wide, HELD_FRAMES) & peaks
+        held = _over_windows(wide, HELD_FRAMES, np.logical_and) & peaks
+        counts = np.bincount(np.flatnonzero(held) // held.shape[1], minlength=len(held))
         band = power[:, LOWEST:HIGHEST]
-        block = _Block(held, float(band.sum(dtype=np.float64)), float((band * held).sum(dtype=np.float64)))
-        is_music = self._last is not None and _is_music(self._last, block)
-        if is_music and self._span is None:
-            self._span = _Span()
-            self._span.add(self._n_frames - len(self._last.held), self._last.held)
-        if is_music:
-            self._span.add(self._n_frames, held)
-        else:
-            self._close()
-        self._last, self._before = block, peaks[1 - HELD_FRAMES :]
-        self._n_frames += len(power)
+        for start in range(0, len(power), BLOCK_FRAMES):
+            block = slice(start, start + BLOCK_FRAMES)
+            self._judge(_Block(held[block], counts[block], band[block]))
+        self._before = recent[1 - HELD_FRAMES :]
 
     def finish(self) -> None:
         """Close the last span."""
         self._close()
+
+    def _judge(self, block: _Block) -> None:
+        is_music = self._last is not None and _is_music(self._last, block)
+        if is_music and self._span is None:
+            self._span = _Span()
+            self._span.add(self._n_frames - len(self._last.held), self._last)
+        if is_music:
+            self._span.add(self._n_frames, block)
+        else:
+            self._close()
+        self._last = block
+        self._n_frames += len(block.held)
 
     def _close(self) -> None:
         span, self._span = self._span, None
@@ -131,37 +141,38 @@ def _peaks(power: np.ndarray) -> np.ndarray:
     """Bins that stick out of their surroundings: bool (T, bins)."""
     pad = FAR + 1
     band = power[:, LOWEST - pad : HIGHEST + pad]
-    n = HIGHEST - LOWEST
-    centre = band[:, pad : pad + n]
-    sums = np.concatenate([np.zeros((len(band), 1)), np.cumsum(band, axis=1, dtype=np.float64)], axis=1)
+    sides = _over_windows(band.T, FAR - NEAR, np.add).T  # each from its lowest bin on
 
-    def within(reach: int) -> np.ndarray:
-        return sums[:, pad + reach + 1 : pad + reach + 1 + n] - sums[:, pad - reach : pad - reach + n]
+    def beside(values: np.ndarray, shift: int) -> np.ndarray:
+        return values[:, pad + shift : pad + shift + HIGHEST - LOWEST]
 
-    around = (within(FAR) - within(NEAR)) / (2 * (FAR - NEAR))
-    found = centre > np.maximum(
-        10.0 ** (PROMINENCE_DB / 10.0) * around, 10.0 ** (LOWEST_PEAK_DB / 10.0) * N_FFT**2 / 16.0
-    )
+    centre = beside(band, 0)
+    prominence = 10.0 ** (PROMINENCE_DB / 10.0) / (2 * (FAR - NEAR))
+    around = prominence * (beside(sides, -FAR) + beside(sides, NEAR + 1))
+    found = centre > np.maximum(around, 10.0 ** (LOWEST_PEAK_DB / 10.0) * N_FFT**2 / 16.0)
     for shift in range(1, PEAK_RANGE + 1):
-        found &= centre >= band[:, pad - shift : pad - shift + n]
-        found &= centre >= band[:, pad + shift : pad + shift + n]
+        found &= centre >= beside(band, -shift)
+        found &= centre >= beside(band, shift)
     return found
 
 
-def _all_of_last(flags: np.ndarray, n: int) -> np.ndarray:
-    """Whether a row and the n - 1 before it are all True: bool (T + n - 1, bins) to (T, bins)."""
-    counts = np.cumsum(flags, axis=0, dtype=np.int32)
-    counts[n:] = counts[n:] - counts[:-n]
-    return counts[n - 1 :] == n
+def _over_windows(values: np.ndarray, n: int, join: np.ufunc) -> np.ndarray:
+    """Join every n consecutive rows, by halves: (T, bins) to (T - n + 1, bins)."""
+    joined, length = values, 1
+    while 2 * length <= n:
+        joined = join(joined[:-length], joined[length:])
+        length *= 2
+    if length == n:
+        return joined
+    rest = _over_windows(values[length:], n - length, join)
+    return join(joined[: len(rest)], rest)
 
 
 def _is_music(one: _Block, other: _Block) -> bool:
-    partials = np.concatenate([one.held, other.held]).sum(axis=1)
-    power = one.power + other.power
+    partials = np.concatenate([one.counts, other.counts])
+    if partials.mean() < MEAN_PARTIALS or (partials >= MIN_PARTIALS).mean() < SHARE_OF_FRAMES:
+        return False
+    power = sum(float(block.band.sum(dtype=np.float64)) for block in (one, other))
+    held_power = sum(float((block.band * block.held).sum(dtype=np.float64)) for block in (one, other))
     level = power / len(partials) / (3.0 * N_FFT**2 / 16.0)
-    return bool(
-        partials.mean() >= MEAN_PARTIALS
-        and (partials >= MIN_PARTIALS).mean() >= SHARE_OF_FRAMES
-        and level >= 10.0 ** (LOWEST_LEVEL_DB / 10.0)
-        and one.held_power + other.held_power >= SHARE_OF_POWER * power
-    )
+    return level >= 10.0 ** (LOWEST_LEVEL_DB / 10.0) and held_power >= SHARE_OF_POWER * power

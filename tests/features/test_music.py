@@ -32,6 +32,13 @@ def test_changing_chords_are_music(block):
     assert (start, end) == pytest.approx((0.0, 6.0), abs=0.3)
 
 
+@pytest.mark.parametrize("block", [96, 128, 1024])
+def test_many_frames_at_once_are_judged_as_few(block):
+    rng = np.random.default_rng(0)
+    samples = np.concatenate([rng.normal(0, 0.05, 50000), chords(400, 500, 600, 450), np.zeros(30000)])
+    assert spans(samples, block) == spans(samples, 32) != []
+
+
 def test_a_chord_that_never_changes_is_none():
     assert spans(chords(400, 400, 400, 400, 400, 400)) == []
 
