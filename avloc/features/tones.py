@@ -18,6 +18,7 @@ COMPONENT_RANGE_DB = 12.0  # a weaker sinusoid beside the strongest one is disto
 LOWEST_LEVEL_DB = -50.0
 WANDER, WANDER_BINS = 0.003, 0.04  # largest standard deviation of a frequency: relative, or in bins
 POWER_FLOOR = 1e-20
+ROUNDING = 1e-3  # by which sums of float32 may fall short
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,44 +101,70 @@ class BurstFinder:
         self._n_fft, self._hop = n_fft, hop
         self._components, self._min_frames = components, min_frames
         self._purity, self._drift, self._ripple_db, self._inset = purity, drift, ripple_db, inset
+        low, high = _band(n_fft)
+        self._parts = np.zeros((n_fft // 2 + 1, 2), dtype=np.float32)  # the whole frame, and the lobes' bins
+        self._parts[_first_heard(n_fft) :, 0] = 1.0
+        self._parts[low:high, 1] = 1.0
         self._n_frames = 0
         self._run: _Run | None = None
-        self._before: tuple[np.ndarray, ...] | None = None  # values of the last frame pushed
+        nothing = np.zeros((0, components[1]))
+        # Number, count, frequencies and levels of the last frame so far that holds nothing but sinusoids.
+        self._before = (np.zeros(0, dtype=int), np.zeros(0, dtype=int), nothing, nothing)
 
     def push(self, power: np.ndarray) -> None:
         """Take the next frames: power spectra (T, n_fft // 2 + 1), T >= 1."""
-        found = find_sinusoids(power, self._n_fft, self._components[1])
-        count, frequency, level = self._describe(*found)
-        if self._before is not None:
-            count, frequency, level = (
-                np.concatenate([a, b]) for a, b in zip(self._before, (count, frequency, level), strict=True)
-            )
-        change = np.abs(np.diff(frequency, axis=0)) <= self._drift * frequency[1:] + 1e-9
-        step = np.abs(np.diff(level, axis=0)) <= self._ripple_db
-        linked = (count[1:] > 0) & (count[1:] == count[:-1]) & (change & step).all(axis=1)
-        offset = self._n_frames - (self._before is not None)  # frame number of row 0
-        for start, stop in stretches(linked):
-            self._extend(offset + start, count[start], frequency[start : stop + 1], level[start : stop + 1])
+        rows = self._promising(power)
+        row, *values = self._describe(*find_sinusoids(power[rows], self._n_fft, self._components[1]))
+        found = (rows[row] + self._n_frames, *values)
         self._n_frames += len(power)
-        self._before = (count[-1:], frequency[-1:], level[-1:])
+        if len(row) == 0:
+            return
+        frame, count, frequency, level = (
+            np.concatenate([a, b]) for a, b in zip(self._before, found, strict=True)
+        )
+        self._before = (frame[-1:], count[-1:], frequency[-1:], level[-1:])
+        linked = (frame[1:] == frame[:-1] + 1) & (count[1:] == count[:-1])
+        change = np.abs(frequency[1:] - frequency[:-1]) <= self._drift * frequency[1:] + 1e-9
+        step = np.abs(level[1:] - level[:-1]) <= self._ripple_db
+        linked &= (change & step).all(axis=1)
+        for start, stop in stretches(linked, self._min_frames - 1):
+            kept = slice(start, stop + 1)
+            self._extend(int(frame[start]), count[start], frequency[kept], level[kept])
 
     def finish(self) -> None:
         """Close the last burst."""
         self._close()
 
+    def _promising(self, power: np.ndarray) -> np.ndarray:
+        """Frames (n,) that may hold sinusoids; the others hold none, whatever their peaks are.
+
+        Lobes lie within the band and share no bin, and none of their bins is above the strongest of the band.
+        """
+        low, high = _band(self._n_fft)
+        total, band = (power @ self._parts).T
+        lobe = (2 * LOBE_BINS + 1) * power[:, low:high].max(axis=1)
+        most = np.minimum(band, self._components[1] * lobe) * (1.0 + ROUNDING)
+        lowest = 10.0 ** (LOWEST_LEVEL_DB / 10.0) * 3.0 * self._n_fft**2 / 16.0
+        return np.flatnonzero((most >= self._purity * total) & (lobe * (1.0 + ROUNDING) >= lowest))
+
     def _describe(
         self, frequency: np.ndarray, energy: np.ndarray, total: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sinusoids of each frame, 0 where they are not all that is heard; rows ascending in frequency."""
+    ) -> tuple[np.ndarray, ...]:
+        """Rows in which sinusoids are all that is heard: row (n,), count (n,), frequency and level (n, most).
+
+        Frequencies ascend; behind them are zeros.
+        """
         strong = energy >= energy[:, :1] * 10.0 ** (-COMPONENT_RANGE_DB / 10.0)
         held = (energy * strong).sum(axis=1)
-        level = 10.0 * np.log10(energy / (3.0 * self._n_fft**2 / 16.0) + POWER_FLOOR)
-        count = strong.sum(axis=1)
-        pure = (held >= self._purity * total) & (level[:, 0] >= LOWEST_LEVEL_DB)
-        count = np.where(pure & (count >= self._components[0]), count, 0)
+        rows = np.flatnonzero((held >= self._purity * total) & (strong.sum(axis=1) >= self._components[0]))
+        level = 10.0 * np.log10(energy[rows] / (3.0 * self._n_fft**2 / 16.0) + POWER_FLOOR)
+        loud = level[:, 0] >= LOWEST_LEVEL_DB
+        rows, level = rows[loud], level[loud]
+        strong, frequency = strong[rows], frequency[rows]
         order = np.argsort(np.where(strong, frequency, np.inf), axis=1, kind="stable")
         frequency = np.take_along_axis(np.where(strong, frequency, 0.0), order, axis=1)
-        return count, frequency, np.take_along_axis(np.where(strong, level, 0.0), order, axis=1)
+        level = np.take_along_axis(np.where(strong, level, 0.0), order, axis=1)
+        return rows, strong.sum(axis=1), frequency, level
 
     def _extend(self, first: int, count: int, frequency: np.ndarray, level: np.ndarray) -> None:
         frequency, level = frequency[:, :count], level[:, :count]
@@ -186,33 +213,50 @@ def find_sinusoids(power: np.ndarray, n_fft: int, n: int) -> tuple[np.ndarray, n
     total : float64 (T,)
         Power of the whole frame above 120 Hz.
     """
-    bin_hz = SAMPLE_RATE / n_fft
-    low, high = round(LOWEST_HZ / bin_hz), round(HIGHEST_HZ / bin_hz)
-    band = power[:, low - LOBE_BINS - 1 : high + LOBE_BINS + 2].astype(np.float64)
-    rows = np.arange(len(power))
-    frequency, energy = np.zeros((len(power), n)), np.zeros((len(power), n))
-    lobe = np.arange(-LOBE_BINS - 1, LOBE_BINS + 2)
+    low, high = _band(n_fft)
+    heard = power[:, _first_heard(n_fft) :]
+    band = power[:, low:high].copy()
+    lobe = np.arange(-LOBE_BINS, LOBE_BINS + 1)
+    peak = np.zeros((len(band), n), dtype=np.intp)
+    energy, sides = np.zeros((len(band), n)), np.zeros((3, len(band), n))
+    first = np.arange(len(band)) * band.shape[1]  # of each row in the flat band
     for index in range(n):
-        peak = band[:, LOBE_BINS + 1 : -LOBE_BINS - 1].argmax(axis=1) + LOBE_BINS + 1
-        around = band[rows[:, None], peak[:, None] + lobe]  # (T, 7)
-        energy[:, index] = around[:, 1:-1].sum(axis=1)
-        centre = LOBE_BINS + 1
-        upper = around[:, centre + 1] >= around[:, centre - 1]
-        side = np.where(upper, around[:, centre + 1], around[:, centre - 1])
-        ratio = np.sqrt(side / np.maximum(around[:, centre], POWER_FLOOR))
-        shift = (2.0 * ratio - 1.0) / (ratio + 1.0)
-        frequency[:, index] = (peak + low - LOBE_BINS - 1 + np.where(upper, shift, -shift)) * bin_hz
-        band[rows[:, None], peak[:, None] + lobe[1:-1]] = 0.0
-    return frequency, energy, power[:, round(HUM_HZ / bin_hz) :].sum(axis=1, dtype=np.float64)
+        peak[:, index] = band[:, LOBE_BINS:-LOBE_BINS].argmax(axis=1) + LOBE_BINS
+        at = (first + peak[:, index])[:, None] + lobe
+        around = band.take(at).astype(np.float64)  # (T, 5)
+        energy[:, index] = around.sum(axis=1)
+        sides[:, :, index] = around[:, LOBE_BINS - 1 : LOBE_BINS + 2].T
+        band.put(at, 0.0)
+    below, centre, above = sides
+    ratio = np.sqrt(np.maximum(above, below) / np.maximum(centre, POWER_FLOOR))
+    shift = (2.0 * ratio - 1.0) / (ratio + 1.0)
+    frequency = (peak + low + np.where(above >= below, shift, -shift)) * (SAMPLE_RATE / n_fft)
+    return frequency, energy, heard.sum(axis=1, dtype=np.float64)
 
 
-def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Half-open (start, stop) of every run of True in bool (n,).
+def _band(n_fft: int) -> tuple[int, int]:
+    """Half-open range of the bins that the lobe of a peak may lie in."""
+    low, high = (round(hertz * n_fft / SAMPLE_RATE) for hertz in (LOWEST_HZ, HIGHEST_HZ))
+    return low - LOBE_BINS, high + LOBE_BINS + 1
+
+
+def _first_heard(n_fft: int) -> int:
+    """Lowest bin that counts as part of a frame."""
+    return round(HUM_HZ * n_fft / SAMPLE_RATE)
+
+
+def stretches(flags: np.ndarray, shortest: int = 1) -> list[tuple[int, int]]:
+    """Half-open (start, stop) of runs of True in bool (n,), without short ones that touch no end.
 
     Examples
     --------
     >>> stretches(np.array([False, True, True, False, True]))
     [(1, 3), (4, 5)]
+    >>> stretches(np.array([True, False, True, True, False, True, False, True]), 2)
+    [(0, 1), (2, 4), (7, 8)]
     """
-    steps = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
-    return list(zip(np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist(), strict=True))
+    padded = np.zeros(len(flags) + 2, dtype=bool)
+    padded[1:-1] = flags
+    starts, stops = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2).T
+    kept = (stops - starts >= shortest) | (starts == 0) | (stops == len(flags))
+    return list(zip(starts[kept].tolist(), stops[kept].tolist(), strict=True))

@@ -64,3 +64,29 @@ def test_what_drifts_swells_or_is_impure_is_no_burst():
 def test_stretches_are_half_open():
     assert stretches(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
     assert stretches(np.zeros(0, dtype=bool)) == []
+
+
+def test_short_stretches_are_left_out_unless_they_may_go_on():
+    flags = np.array([True, False, True, False, True, True, True, False, True, True])
+    assert stretches(flags, 3) == [(0, 1), (4, 7), (8, 10)]
+    assert stretches(flags[1:-2], 3) == [(3, 6)]
+    assert stretches(flags[:1], 3) == [(0, 1)]
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+def test_frames_that_are_not_examined_hold_no_sinusoids(n_components):
+    rng = np.random.default_rng(0)
+    finder = BurstFinder(n_fft=N_FFT, hop=HOP, components=(1, n_components), min_frames=3)
+    # Few strong bins, many weak ones: energy in lobes from nearly none to all.
+    power = rng.exponential(1.0, (20000, N_FFT // 2 + 1)) ** rng.uniform(1, 12, (20000, 1))
+    power *= 10 ** rng.uniform(-3, 5, (20000, 1)) / power.max(axis=1, keepdims=True)
+    power[:2] = 1.0
+    power[0, 10:12] = (1e6, 1e4)  # the strongest bin of a lobe lies outside where peaks are searched
+    for index in range(n_components):
+        power[1, 20 + 10 * index : 25 + 10 * index] = (1e5, 1e5, 1.1e5, 1e5, 1e5)  # as wide as a lobe can be
+    power = power.astype(np.float32)
+    held = finder._describe(*find_sinusoids(power, N_FFT, n_components))[0]
+    examined = finder._promising(power)
+    assert held[:2].tolist() == [0, 1]
+    assert 500 < len(held) <= len(examined) < 15000
+    assert set(held.tolist()) <= set(examined.tolist())
