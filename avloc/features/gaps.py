@@ -139,10 +139,10 @@ class GapFinder:
 
     def _find_holes(self, samples: np.ndarray, n: int) -> None:
         own = samples[LOOKBACK - 1 : LOOKBACK + n]
-        flat = np.abs(np.diff(own)) <= FLAT  # flat[i]: sample i of the block equals the one before it
+        flat = np.abs(own[1:] - own[:-1]) <= FLAT  # flat[i]: sample i of the block equals the one before it
         if self._open is not None and not flat[0]:
             self._close(samples, 0)
-        for start, stop in stretches(flat):
+        for start, stop in stretches(flat, SHORTEST_SAMPLES - 1):
             if not (start == 0 and self._open is not None):
                 if stop - start < SHORTEST_SAMPLES - 1 and stop < n:
                     continue
@@ -165,18 +165,22 @@ class GapFinder:
             self._holes.append(hole)
 
     def _find_repeats(self, samples: np.ndarray, n: int) -> None:
-        change = np.diff(samples)
-        first = LOOKBACK - 1 - SIDE_STEPS * STEP_SAMPLES
-        n_steps = n // STEP_SAMPLES + 2 * SIDE_STEPS + MAX_REPEATS * LAGS[-1] // STEP_SAMPLES
-        own = change[first : first + n_steps * STEP_SAMPLES]
-        energy = _sums(own, own)
-        loud = energy >= STEP_SAMPLES * 10.0 ** (LOUD_CHANGE_DB / 10.0)
-        for lag in LAGS:
-            earlier = change[first - lag : first - lag + len(own)]
-            alike = _sums(own, earlier) / np.sqrt(np.maximum(energy * _sums(earlier, earlier), 1e-20))
+        longest = LAGS[-1] // STEP_SAMPLES
+        n_own = n // STEP_SAMPLES + 2 * SIDE_STEPS + MAX_REPEATS * longest
+        first = LOOKBACK - (SIDE_STEPS + longest) * STEP_SAMPLES
+        heard = samples[first - 1 : first + (longest + n_own) * STEP_SAMPLES]
+        change = (heard[1:] - heard[:-1]).reshape(-1, STEP_SAMPLES)
+        energy = _products(change, change)
+        loud = energy[longest:] >= STEP_SAMPLES * 10.0 ** (LOUD_CHANGE_DB / 10.0)
+        for lag in (samples // STEP_SAMPLES for samples in LAGS):
+            # A repeated frame holds at least one of these.
+            probes = np.arange(0, n_own, lag - LOST_STEPS)
+            if not (loud[probes] & (_likeness(change, energy, longest + probes, lag) >= REPEATED)).any():
+                continue
+            alike = _likeness(change, energy, np.arange(longest, longest + n_own), lag)
             for start, stop in stretches((alike >= REPEATED) & loud):
                 is_own = SIDE_STEPS <= start < SIDE_STEPS + n // STEP_SAMPLES
-                if is_own and _is_repeat(alike, start, stop, lag // STEP_SAMPLES):
+                if is_own and _is_repeat(alike, start, stop, lag):
                     base = self._n_samples - SIDE_STEPS * STEP_SAMPLES
                     self._repeats.append((base + start * STEP_SAMPLES, base + stop * STEP_SAMPLES))
 
@@ -233,6 +237,12 @@ def _levels_db(outward: np.ndarray) -> tuple[float, ...]:
     )
 
 
-def _sums(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sum products over steps of 1 ms: float32 (n,), (n,) to (n // 16,)."""
-    return np.einsum("ij,ij->i", a.reshape(-1, STEP_SAMPLES), b.reshape(-1, STEP_SAMPLES))
+def _likeness(change: np.ndarray, energy: np.ndarray, steps: np.ndarray, lag: int) -> np.ndarray:
+    """Correlation of some steps (n,) of ``change`` (T, 16) with those ``lag`` steps earlier: float32 (n,)."""
+    product = _products(change[steps], change[steps - lag])
+    return product / np.sqrt(np.maximum(energy[steps] * energy[steps - lag], 1e-20))
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum products over steps of 1 ms: float32 (n,) of (n, 16)."""
+    return np.einsum("ij,ij->i", a, b)

@@ -38,6 +38,16 @@ def test_holes_across_the_ends_of_blocks_are_whole(block):
     assert (round(start * RATE), round(end * RATE)) == (49152 - 2000, 49152 + 2000)
 
 
+@pytest.mark.parametrize("milliseconds", [10, 20, 30])
+def test_repeated_frames_are_found_wherever_they_begin(milliseconds):
+    n, samples = 16 * milliseconds, noisy_syllables(8.0)
+    starts = 2000 + np.arange(5) * 29120 + np.arange(5) * 107  # in syllables, at any sample of a step
+    for start in starts.tolist():
+        samples[start : start + n] = samples[start - n : start]
+    lost = np.array(find(samples, 16384).losses()) * RATE
+    np.testing.assert_allclose(lost, np.stack([starts, starts + n], axis=1), atol=32)
+
+
 @pytest.mark.parametrize(("value", "n"), [(0.0, 1), (0.001, 1), (0.5, 0)])
 def test_a_constant_may_hold_a_small_offset_and_no_clipped_peak(value, n):
     samples = noisy_syllables(8.0)
