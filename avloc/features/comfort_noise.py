@@ -67,7 +67,7 @@ class ComfortNoiseFinder:
         bands = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1, dtype=np.float64)
         bands = bands.reshape(-1, STEP_FRAMES, bands.shape[1]) / (3.0 * N_FFT**2 / 16.0) + 1e-12
         self._bands = np.concatenate([self._bands, bands])
-        self._levels = 10.0 * np.log10(self._bands.mean(axis=1))
+        self._levels = np.concatenate([self._levels, 10.0 * np.log10(bands.mean(axis=1))])
         self._advance(len(self._levels) - CONTEXT_STEPS + 1)
 
     def finish(self) -> None:
@@ -95,7 +95,7 @@ class ComfortNoiseFinder:
         """Examine the first ``n_ready`` rows and forget them."""
         if n_ready <= 0:
             return
-        for row in np.flatnonzero(_steps(self._levels[: n_ready + CONTEXT_STEPS - 1])).tolist():
+        for row in _steps(self._levels[: n_ready + CONTEXT_STEPS - 1]).tolist():
             start = row + BEFORE_STEPS + GAP_STEPS // 2
             if self._open is not None:
                 self._follow(start)
@@ -141,21 +141,22 @@ class ComfortNoiseFinder:
 
 
 def _steps(levels: np.ndarray) -> np.ndarray:
-    """Whether a change begins after the first three of 18 rows: float (T, bands) to bool (T - 17,)."""
-    windows = np.lib.stride_tricks.sliding_window_view(levels, CONTEXT_STEPS, axis=0)  # (n, bands, 18)
-    before, after = windows[..., :BEFORE_STEPS], windows[..., BEFORE_STEPS + GAP_STEPS :]
+    """Rows (n,) of levels (T, bands) at which a change begins after the first three of 18 rows, ascending."""
+    windows = np.lib.stride_tricks.sliding_window_view(levels, CONTEXT_STEPS, axis=0)  # (T - 17, bands, 18)
+    # Speech is hardly ever steady before, so that few rows need the rest.
+    rows = np.flatnonzero(windows[..., :BEFORE_STEPS].std(axis=2).mean(axis=1) <= BEFORE_SPREAD_DB)
+    before, after = windows[rows, :, :BEFORE_STEPS], windows[rows, :, BEFORE_STEPS + GAP_STEPS :]
     difference = after.mean(axis=2) - before.mean(axis=2)
     found = np.abs(difference).max(axis=1) >= STEP_MAX_DB
     found &= np.sqrt(np.square(difference).mean(axis=1)) >= STEP_RMS_DB
     for part in (before, after):
         found &= (part.mean(axis=2) >= LEVEL_RANGE_DB[0]).all(axis=1)
         found &= (part.mean(axis=2) <= LEVEL_RANGE_DB[1]).all(axis=1)
-    found &= before.std(axis=2).mean(axis=1) <= BEFORE_SPREAD_DB
     spread = after.std(axis=2)
     found &= (spread.mean(axis=1) <= AFTER_SPREAD_DB) & (spread.max(axis=1) <= AFTER_BAND_SPREAD_DB)
     half = AFTER_STEPS // 2
     trend = after[..., :half].mean(axis=(1, 2)) - after[..., -half:].mean(axis=(1, 2))
-    return found & (np.abs(trend) <= AFTER_TREND_DB)
+    return rows[found & (np.abs(trend) <= AFTER_TREND_DB)]
 
 
 def _alike(
