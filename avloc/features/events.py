@@ -7,8 +7,10 @@ Each kind is found by arithmetic on samples and spectra, with its source beside 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import torch
 
 from avloc.features import comfort_noise, gaps, music
 from avloc.features.audio import SAMPLE_RATE
@@ -30,6 +32,8 @@ EVENT_CODES = (
     "comfort_noise",
 )
 BLOCK_SAMPLES = 16384  # a whole number of every finder's frames, so that pushes do not matter
+BLOCKS_AT_ONCE = 4  # numpy's calls cost more than their work on one block
+SURROUNDINGS = gaps.LOOKBACK + gaps.LOOKAHEAD
 SHORT_FFT, SHORT_HOP = comfort_noise.N_FFT, comfort_noise.HOP
 LONG_FFT, LONG_HOP = music.N_FFT, music.HOP
 MOST = 0.5  # music of which more is digits or signals is none, and so is a beep of which more is music
@@ -52,8 +56,9 @@ class Event:
 class EventDetector:
     """Events of one channel, streamed: push blocks of any length, then ``finish``, then ``events``.
 
-    How the samples are cut into pushes changes nothing. Memory grows by what is found and by 62.5 bytes a
-    second of sound (the levels of which ``gaps`` takes the noise floor).
+    How the samples are cut into pushes changes nothing. Up to 4.3 s are held back to be heard at once. Memory
+    grows by what is found and by 62.5 bytes a second of sound (the levels of which ``gaps`` takes the noise
+    floor).
 
     Notes
     -----
@@ -115,6 +120,8 @@ class EventDetector:
         self._is_finished = True
         rest = -self._n_samples % BLOCK_SAMPLES
         self._append(np.zeros(rest + gaps.LOOKAHEAD, dtype=np.float32))
+        if self._n_buffered > SURROUNDINGS:
+            self._hear(np.concatenate(self._buffer))
         for finder in (self._short, self._lasting, self._music, self._noise):
             finder.finish()
 
@@ -153,18 +160,18 @@ class EventDetector:
     def _append(self, samples: np.ndarray) -> None:
         self._buffer.append(samples)
         self._n_buffered += len(samples)
-        needed = gaps.LOOKBACK + BLOCK_SAMPLES + gaps.LOOKAHEAD
-        if self._n_buffered < needed:
+        n = BLOCKS_AT_ONCE * BLOCK_SAMPLES
+        if self._n_buffered < n + SURROUNDINGS:
             return
         held = np.concatenate(self._buffer)
         start = 0
-        while len(held) - start >= needed:
-            self._hear(held[start : start + needed])
-            start += BLOCK_SAMPLES
+        while len(held) - start >= n + SURROUNDINGS:
+            self._hear(held[start : start + n + SURROUNDINGS])
+            start += n
         self._buffer, self._n_buffered = [held[start:].copy()], len(held) - start
 
     def _hear(self, samples: np.ndarray) -> None:
-        """Give one block with its surroundings to all finders."""
+        """Give some blocks with their surroundings to all finders."""
         self._gaps.push(samples)
         ahead = samples[gaps.LOOKBACK :]
         short = _power(ahead, SHORT_FFT, SHORT_HOP)
@@ -176,11 +183,16 @@ class EventDetector:
 
 
 def _power(samples: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
-    """Power spectra of the frames that begin in a block: float32 (BLOCK_SAMPLES // hop, n_fft // 2 + 1)."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[:BLOCK_SAMPLES:hop]
-    window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
-    spectrum = np.fft.rfft(frames * window)
+    """Power spectra of the frames that begin before the lookahead: float32 (T, n_fft // 2 + 1)."""
+    n_frames = (len(samples) - gaps.LOOKAHEAD) // hop
+    frames = torch.from_numpy(samples).unfold(0, n_fft, hop)[:n_frames]
+    spectrum = torch.fft.rfft(frames * _window(n_fft)).numpy()
     return spectrum.real**2 + spectrum.imag**2
+
+
+@lru_cache(maxsize=2)
+def _window(n_fft: int) -> torch.Tensor:
+    return torch.from_numpy(np.hanning(n_fft + 1)[:-1].astype(np.float32))
 
 
 def _shares(spans: Sequence[tuple[float, float]], others: Sequence[tuple[float, float]]) -> np.ndarray:
