@@ -173,9 +173,8 @@ class _SileroNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        n_bins = STFT_SAMPLES // 2 + 1
-        self.stft_conv = nn.Conv1d(1, 2 * n_bins, STFT_SAMPLES, stride=STFT_HOP_SAMPLES, bias=False)
-        self.conv1 = nn.Conv1d(n_bins, WIDTH, 3, padding=1)
+        self.register_buffer("window", torch.hann_window(STFT_SAMPLES), persistent=False)
+        self.conv1 = nn.Conv1d(STFT_SAMPLES // 2 + 1, WIDTH, 3, padding=1)
         self.conv2 = nn.Conv1d(WIDTH, WIDTH // 2, 3, stride=2, padding=1)
         self.conv3 = nn.Conv1d(WIDTH // 2, WIDTH // 2, 3, stride=2, padding=1)
         self.conv4 = nn.Conv1d(WIDTH // 2, WIDTH, 3, padding=1)
@@ -187,9 +186,9 @@ class _SileroNetwork(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Probabilities (hops,) of samples (64 + 512 * hops,) and the state after them."""
         hops = samples.unfold(0, CONTEXT_SAMPLES + HOP_SAMPLES, HOP_SAMPLES)  # (hops, 576)
-        hops = functional.pad(hops[:, None], (0, CONTEXT_SAMPLES), mode="reflect").transpose(1, 2)
-        real, imaginary = _convolve(hops, self.stft_conv).chunk(2, dim=2)
-        x = torch.hypot(real, imaginary)  # (hops, 4, 129)
+        hops = functional.pad(hops, (0, CONTEXT_SAMPLES), mode="reflect")
+        frames = hops.unfold(1, STFT_SAMPLES, STFT_HOP_SAMPLES)  # (hops, 4, 256)
+        x = torch.fft.rfft(frames * self.window).abs()  # (hops, 4, 129)
         for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = _convolve(x, convolution).relu_()  # (hops, 4, 2, 1 and 1, C)
         hidden, state = self.lstm(x[:, 0], state)  # (hops, 128)
@@ -217,12 +216,15 @@ def _load_network() -> _SileroNetwork:
         warnings.simplefilter("ignore", DeprecationWarning)
         stored = torch.jit.load(path, map_location="cpu").state_dict()
     network = _SileroNetwork()
+    spectrum = torch.fft.rfft(torch.diag(network.window))  # (256, 129), of one sample each
+    basis = torch.cat([spectrum.real, spectrum.imag], dim=1).T
+    if not torch.allclose(basis, stored["_model.stft.forward_basis_buffer"][:, 0], atol=1e-5):
+        raise CheckpointError(f"expected spectra of Hann windows in {path}; install silero-vad 6.2")
     network.load_state_dict({ours: stored[f"_model.{theirs}"] for ours, theirs in _STORED_NAMES.items()})
     return network.eval().requires_grad_(False)
 
 
 _STORED_NAMES = {
-    "stft_conv.weight": "stft.forward_basis_buffer",
     **{
         f"conv{i + 1}.{kind}": f"encoder.{i}.reparam_conv.{kind}"
         for i in range(4)

@@ -136,6 +136,12 @@ def test_samples_of_two_channels_not_numbers_or_after_the_end_are_refused():
         detector.push(np.zeros(10, np.float32))
 
 
+def test_a_model_of_other_spectra_is_refused(monkeypatch):
+    monkeypatch.setattr(torch, "hann_window", torch.hamming_window)
+    with pytest.raises(CheckpointError, match="Hann windows"):
+        speech._load_network.__wrapped__()
+
+
 def test_a_missing_model_file_is_named(monkeypatch):
     monkeypatch.setattr(speech, "find_spec", lambda name: None)
     with pytest.raises(CheckpointError, match="silero_vad.jit"):
