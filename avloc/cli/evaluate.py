@@ -35,6 +35,7 @@ PROTOCOLS = ("corrected", "lavdf", "av1m", "anet")
 @click.option("--threshold", type=float, default=0.5, show_default=True, help="Of the details.")
 @click.option("--errors", metavar="FILE", help="CSV file that gets one row a recording.")
 @click.option("--compare", metavar="FILE", help="Predictions of another system on the same references.")
+@click.option("--compare-scores", metavar="FILE", help="file;score lines of that system.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object in place of the table.")
 @verbosity
 def evaluate(
@@ -44,6 +45,7 @@ def evaluate(
     with_details: bool,
     errors: str | None,
     compare: str | None,
+    compare_scores: str | None,
     as_json: bool,
     quiet: bool,
     verbose: int,
@@ -58,6 +60,8 @@ def evaluate(
     from avloc.studies.scoring import score_files
 
     configure_logging(verbose=verbose, quiet=quiet)
+    if compare_scores is not None and compare is None:
+        raise click.UsageError("--compare-scores says scores of the system of --compare; give that too")
     try:
         answer = score_files(
             predictions,
@@ -65,6 +69,7 @@ def evaluate(
             settings=Settings(**settings),
             scores=scores,
             other=compare,
+            other_scores=compare_scores,
             with_details=with_details,
             errors=errors,
         )

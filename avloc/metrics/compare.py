@@ -24,6 +24,8 @@ def compare(
     references: SegmentTable,
     *,
     rules: Protocol,
+    scores: Mapping[str, float] | None = None,
+    other_scores: Mapping[str, float] | None = None,
     sources: Mapping[str, str] | None = None,
     n_replicates: int = 1000,
     seed: int = 0,
@@ -36,6 +38,8 @@ def compare(
         Of the same recordings (``SegmentTable.select``).
     rules : Protocol
         Under which both are scored.
+    scores, other_scores : mapping of str to float, or None
+        Score of each recording, of the first and of the second system; None: the highest proposal.
     sources : mapping of str to str, or None
         Source recording of each recording, drawn together.
     n_replicates : int [>= 1]
@@ -49,8 +53,8 @@ def compare(
         ``differences`` and their ``intervals`` (95 %) by figure, None where undefined;
         ``recall_per_recording``: the signed-rank test of recall at a shared false-alarm rate.
     """
-    one = Measured.of(first, references, rules, None)
-    other = Measured.of(second, references, rules, None)
+    one = Measured.of(first, references, rules, scores)
+    other = Measured.of(second, references, rules, other_scores)
 
     def differences(weights: np.ndarray | None = None) -> dict[str, float]:
         ours, theirs = one.figures(weights), other.figures(weights)

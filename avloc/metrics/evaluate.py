@@ -91,32 +91,62 @@ def evaluate(
         references = SegmentTable.from_references(references)
     if not isinstance(predictions, SegmentTable):
         predictions = SegmentTable.from_predictions(predictions)
-    warnings = _check_ids(predictions, references, skip_invalid)
-    entries = set(predictions.ids)
-    predictions = proposals = predictions.select(references.ids)  # a large table is not kept in two orders
-    warnings += _warn_of_misses(entries, proposals, references)
-    if rules.order == "as_given" and (unsorted := proposals.unsorted()):
-        warnings.append(
-            f"{len(unsorted)} recordings have unsorted proposals, taken as given: {some(unsorted)}; "
-            "the protocol takes them in the order of the file, so a row that stands late counts late"
-        )
-    measured = Measured.of(proposals, references, rules, recording_scores)
+    known = len(set(predictions.ids) & set(references.ids))
+    # A large table is not kept in two orders.
+    predictions, warnings = checked(predictions, references, rules, skip_invalid=skip_invalid)
+    measured = Measured.of(predictions, references, rules, recording_scores)
     figures = measured.figures()
     warnings += [
         f"{name} is not defined: nothing to count" for name, value in figures.items() if math.isnan(value)
     ]
-    known = len(entries & set(references.ids))
     return {
         "protocol": rules.name,
         **{name: None if math.isnan(value) else value for name, value in figures.items()},
         "n": len(references.ids),
         "n_genuine": int((references.counts == 0).sum()),
         "n_references": len(references.starts),
-        "n_proposals": len(proposals.starts),
+        "n_proposals": len(predictions.starts),
         "coverage": known / len(references.ids) if references.ids else None,
         "intervals": _intervals(measured, references.ids, sources, bootstrap, seed),
         "warnings": warnings,
     }
+
+
+def checked(
+    predictions: SegmentTable, references: SegmentTable, rules: Protocol, *, skip_invalid: bool = False
+) -> tuple[SegmentTable, list[str]]:
+    """Bring predictions into the order of the references, and say what is unusual about them.
+
+    Parameters
+    ----------
+    predictions, references : SegmentTable
+    rules : Protocol
+        Under which they are scored.
+    skip_invalid : bool
+        Drop recordings that the references do not know instead of refusing them.
+
+    Returns
+    -------
+    SegmentTable
+        With the ``ids`` of the references.
+    list of str
+        Warnings: what was dropped, recordings without an entry or a proposal, an order that matters.
+
+    Raises
+    ------
+    AnnotationError
+        If the predictions name a recording that the references do not know.
+    """
+    warnings = _check_ids(predictions, references, skip_invalid)
+    entries = set(predictions.ids)
+    proposals = predictions.select(references.ids)
+    warnings += _warn_of_misses(entries, proposals, references)
+    if rules.order == "as_given" and (unsorted := proposals.unsorted()):
+        warnings.append(
+            f"{len(unsorted)} recordings have unsorted proposals, taken as given: {some(unsorted)}; "
+            "the protocol takes them in the order of the file, so a row that stands late counts late"
+        )
+    return proposals, warnings
 
 
 def _rules(name: str, iou_thresholds: Sequence[float] | None, n_proposals: Sequence[int] | None) -> Protocol:

@@ -1,6 +1,6 @@
 """One row a recording: what was found of it and what was not, for those who look for the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -29,7 +29,13 @@ COLUMNS = (
 )
 
 
-def error_table(proposals: SegmentTable, references: SegmentTable, recordings: Sequence[Reference]) -> str:
+def error_table(
+    proposals: SegmentTable,
+    references: SegmentTable,
+    recordings: Sequence[Reference],
+    *,
+    scores: Mapping[str, float] | None = None,
+) -> str:
     """Write the table of errors as CSV.
 
     Parameters
@@ -38,6 +44,8 @@ def error_table(proposals: SegmentTable, references: SegmentTable, recordings: S
         With the same ``ids`` in the same order, that of ``recordings``.
     recordings : sequence of Reference
         What the annotation says of each.
+    scores : mapping of str to float, or None
+        Score of each recording; None: the highest proposal.
 
     Returns
     -------
@@ -57,7 +65,7 @@ def error_table(proposals: SegmentTable, references: SegmentTable, recordings: S
         sums = np.bincount(references.recordings[found], weights=distance, minlength=n)
         errors[edge] = np.divide(sums, n_found, out=np.full(n, np.nan), where=n_found > 0)
     numbers = {
-        "score": highest_scores(proposals),
+        "score": highest_scores(proposals, scores),
         "start": errors["starts"],
         "end": errors["ends"],
         "recall": shared_rate_recall(proposals, references),

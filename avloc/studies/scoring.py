@@ -5,7 +5,7 @@ from pathlib import Path
 
 from avloc.metrics.compare import compare
 from avloc.metrics.details import details
-from avloc.metrics.evaluate import evaluate, sources_of_references
+from avloc.metrics.evaluate import checked, evaluate, sources_of_references
 from avloc.metrics.protocols import get_protocol
 from avloc.metrics.slices import evaluate_by
 from avloc.metrics.table import SegmentTable
@@ -26,6 +26,7 @@ def score_files(
     settings: Settings,
     scores: str | Path | None = None,
     other: str | Path | None = None,
+    other_scores: str | Path | None = None,
     with_details: bool = False,
     errors: str | Path | None = None,
 ) -> dict:
@@ -41,6 +42,8 @@ def score_files(
         ``file;score`` lines in place of the highest proposal.
     other : str or Path, or None
         Predictions of another system, compared with the first.
+    other_scores : str or Path, or None
+        ``file;score`` lines of the other system in place of its highest proposal.
     with_details : bool
         Add ``details`` and ``slices``.
     errors : str or Path, or None
@@ -91,21 +94,48 @@ def score_files(
         )
         answer["slices"] = _slices(proposals, truth, settings, recording_scores)
     if errors is not None:
-        write_whole(Path(errors), error_table(proposals, table, truth.references))
+        write_whole(Path(errors), error_table(proposals, table, truth.references, scores=recording_scores))
     if other is not None:
-        second = load_predictions(other, truth, settings, answer["warnings"]).select(table.ids)
-        if second.n_skipped:
-            answer["warnings"].append(f"{second.n_skipped} invalid rows of {str(other)!r} were dropped")
-        answer["comparison"] = compare(
-            proposals,
-            second,
-            table,
-            rules=get_protocol(settings.protocol),
-            sources=sources_of_references(truth.references),
-            n_replicates=settings.bootstrap or COMPARED_DRAWS,
-            seed=settings.seed,
+        answer["comparison"], warnings = _comparison(
+            proposals, table, truth, settings, recording_scores, other, other_scores
         )
+        answer["warnings"] += warnings
+        if (scores is None) != (other_scores is None):
+            told = predictions if scores is None else other
+            answer["warnings"].append(
+                f"{str(told)!r}: recordings are scored by their highest proposal, those of the system that "
+                "it is compared with by a file of scores; give scores of both to compare like with like"
+            )
     return answer
+
+
+def _comparison(
+    proposals: SegmentTable,
+    references: SegmentTable,
+    truth: Truth,
+    settings: Settings,
+    scores: dict[str, float] | None,
+    other: str | Path,
+    other_scores: str | Path | None,
+) -> tuple[dict, list[str]]:
+    """Compare with the predictions of a second file, and give its warnings, each with its name."""
+    rules, warnings = get_protocol(settings.protocol), []
+    of_other = load_scores(other_scores, truth, settings, warnings)
+    told = []  # load_scores names its file itself
+    second = load_predictions(other, truth, settings, told)
+    second, unusual = checked(second, references, rules, skip_invalid=settings.skip_invalid)
+    found = compare(
+        proposals,
+        second,
+        references,
+        rules=rules,
+        scores=scores,
+        other_scores=of_other,
+        sources=sources_of_references(truth.references),
+        n_replicates=settings.bootstrap or COMPARED_DRAWS,
+        seed=settings.seed,
+    )
+    return found, warnings + [f"{str(other)!r}: {warning}" for warning in told + unusual]
 
 
 def _answer(found: dict, truth: Truth, warnings: list[str]) -> dict:

@@ -99,6 +99,7 @@ def test_what_cannot_be_scored_is_exit_code_2_with_file_and_key(files, capsys, r
         (["--dataset", "lavd"], "did you mean 'lavdf'"),
         (["--fps", "0"], "fps"),
         (["--scores", "absent.txt"], "absent.txt"),
+        (["--compare-scores", "pred.json"], "--compare"),
         (["--errors", "absent/errors.csv"], "absent"),
         (["--references", "absent.json"], "absent.json"),
     ],

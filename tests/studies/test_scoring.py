@@ -175,8 +175,33 @@ def test_the_other_system_is_held_to_the_same_rules(files):
     with pytest.raises(AnnotationError, match="other.json': 'test/h.mp4' row 0"):
         scored(paths, split="test", options={"other": other}, bootstrap=5)
     answer = scored(paths, split="test", options={"other": other}, bootstrap=5, skip_invalid=True)
-    assert any("1 invalid rows of" in w and "other.json" in w for w in answer["warnings"])
-    assert any("'zz.mp4'" in w for w in answer["warnings"])
+    assert any("1 invalid rows" in w and "other.json" in w for w in answer["warnings"])
+    assert any("'zz.mp4'" in w and "other.json" in w for w in answer["warnings"])
+
+
+def test_the_other_system_gets_the_warnings_of_the_first(files):
+    paths = files(ROWS)
+    rows = {"test/a.mp4": [[0.2, 5, 6], [0.9, 1, 2.1]], "test/b.mp4": []}
+    other, _ = files(rows, "other.json")
+    alone = scored((other, paths[1]), split="test", protocol="av1m")["warnings"]
+    assert len(alone) == 3  # no entry, no proposal, unsorted
+    both = scored(paths, split="test", protocol="av1m", options={"other": other}, bootstrap=5)["warnings"]
+    assert [w for w in both if "other.json" in w] == [f"{str(other)!r}: {warning}" for warning in alone]
+
+
+def test_given_scores_serve_the_comparison_and_the_table_of_errors(files, tmp_path):
+    paths = files(ROWS)
+    (tmp_path / "scores.txt").write_text("test/a.mp4;0.1\ntest/b.mp4;0.9\ntest/g.mp4;0.5\ntest/h.mp4;0.0\n")
+    options = {"scores": tmp_path / "scores.txt", "other": paths[0], "errors": tmp_path / "e.csv"}
+    answer = scored(paths, split="test", options=options, bootstrap=5)
+    assert answer["metrics"]["AUC"] == 0.75
+    assert answer["comparison"]["differences"]["AUC"] == -0.25  # the other's highest proposals are all right
+    assert any("pred.json': recordings are scored by their highest proposal" in w for w in answer["warnings"])
+    table = csv.DictReader((tmp_path / "e.csv").read_text().splitlines())
+    assert [row["score"] for row in table] == ["0.1", "0.9", "0.5", "0.0"]
+    options["other_scores"] = options["scores"]
+    answer = scored(paths, split="test", options=options, bootstrap=5)
+    assert answer["comparison"]["differences"]["AUC"] == 0.0 and not answer["warnings"]
 
 
 def test_a_figure_without_any_reference_is_null_with_a_warning(files):
