@@ -1,5 +1,6 @@
 """``avloc submit``: the files of the AV-Deepfake1M challenge."""
 
+import json
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from avloc.cli.options import make_folder, verbosity
 @click.option("--files", metavar="FILE", help="List of the challenge, such as test_files.txt.")
 @click.option("--scores", metavar="FILE", help="file;score lines in place of the scores of the predictions.")
 @click.option("--skip-invalid", is_flag=True, help="Drop what does not fit, counted, instead of refusing it.")
+@click.option("--json", "as_json", is_flag=True, help="Print files, count and warnings as JSON.")
 @verbosity
 def submit(
     predictions: str,
@@ -21,20 +23,21 @@ def submit(
     files: str | None,
     scores: str | None,
     skip_invalid: bool,
+    as_json: bool,
     quiet: bool,
     verbose: int,
 ) -> None:
     """Write prediction.json, prediction.txt and prediction.zip from PREDICTIONS, a file or a folder."""
-    from avloc.metrics.prediction_files import read_scores
     from avloc.studies.submission import submit as write_submission
 
     configure_logging(verbose=verbose, quiet=quiet)
     make_folder("--out", Path(out))
-    given = None if scores is None else read_scores(scores, skip_invalid=skip_invalid)[0]
     try:
-        warnings = write_submission(predictions, out, files=files, scores=given, skip_invalid=skip_invalid)
+        answer = write_submission(predictions, out, files=files, scores=scores, skip_invalid=skip_invalid)
     except OSError as error:
         raise click.UsageError(f"{error.filename or out}: {error.strerror or error}") from error
     if not quiet:
-        for warning in warnings:
+        for warning in answer["warnings"]:
             click.echo(f"avloc: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(answer, allow_nan=False))

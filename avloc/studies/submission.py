@@ -6,16 +6,18 @@ recording without proposals, so such a one gets a row of score 0 and no length, 
 """
 
 import json
-import math
 import os
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from avloc.datasets.avdeepfake1m import listed_files
 from avloc.errors import AnnotationError
 from avloc.metrics.evaluate import some
 from avloc.metrics.figures import highest_scores
+from avloc.metrics.prediction_files import read_scores
 from avloc.metrics.table import SegmentTable
 from avloc.report.files import AtomicFile
 from avloc.studies.predictions import read_all
@@ -30,9 +32,9 @@ def submit(
     out: str | Path,
     *,
     files: str | Path | None = None,
-    scores: Mapping[str, float] | None = None,
+    scores: str | Path | None = None,
     skip_invalid: bool = False,
-) -> list[str]:
+) -> dict:
     """Write the files of a submission.
 
     Parameters
@@ -44,16 +46,17 @@ def submit(
     files : str or Path, or None
         The list of the challenge, such as ``test_files.txt``: its recordings, in its order, and no others.
         None: what the predictions hold.
-    scores : mapping of str to float, or None
-        Score of each recording. None: the score of its result document, else its highest proposal.
+    scores : str or Path, or None
+        ``file;score`` lines. A recording that they do not name has the score of its result document, else
+        that of its highest proposal, else 0.
     skip_invalid : bool
-        Drop invalid rows, and recordings that the list does not name, instead of refusing them.
+        Drop invalid rows and lines, and recordings that the list does not name, instead of refusing them.
 
     Returns
     -------
-    list of str
-        Warnings: recordings without an entry or without a proposal, rows that were dropped, shards that are
-        absent or unfinished.
+    dict
+        ``files`` (paths of the three), ``n`` recordings, ``warnings``: recordings without an entry, a
+        proposal or a score of their own, rows that were dropped, shards that are absent or unfinished.
 
     Raises
     ------
@@ -70,20 +73,54 @@ def submit(
     ids = rows.ids if files is None else tuple(listed_files(files))
     warnings += _check_names(rows.ids, ids, str(files), skip_invalid)
     rows = rows.select(ids).by_score()
-    told = told if scores is None else dict(scores)
-    highest = dict(zip(ids, highest_scores(rows).tolist(), strict=True))
-    final = {name: told.get(name, highest[name]) for name in ids}
-    if n_empty := int((rows.counts == 0).sum()):
-        warnings.append(f"{n_empty} recordings have no proposal and get a row of score 0 and no length")
+    final, unusual = _scores(rows, told, scores, skip_invalid)
+    warnings += unusual
+    if empty := [ids[r] for r in np.flatnonzero(rows.counts == 0)]:
+        warnings.append(
+            f"{len(empty)} recordings have no proposal and get a row of score 0 and no length: {some(empty)}"
+        )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / JSON_NAME, _json_parts(rows))
-    _write(
-        out / TEXT_NAME,
-        (f"{name};{score if math.isfinite(score) else 0.0}\n" for name, score in final.items()),
-    )
+    _write(out / TEXT_NAME, (f"{name};{score}\n" for name, score in final.items()))
     _zip(out)
-    return warnings
+    files_written = [str(out / name) for name in (JSON_NAME, TEXT_NAME, ZIP_NAME)]
+    return {"files": files_written, "n": len(ids), "warnings": warnings}
+
+
+def _scores(
+    rows: SegmentTable, told: dict[str, float], path: str | Path | None, skip_invalid: bool
+) -> tuple[dict[str, float], list[str]]:
+    """Give the score of every recording, and say where it is not the one that was to be expected.
+
+    ``told`` are those of result documents, ``path`` the file of scores that wins over them.
+    """
+    highest = np.where(rows.counts > 0, highest_scores(rows), 0.0).tolist()
+    final = {name: told.get(name, best) for name, best in zip(rows.ids, highest, strict=True)}
+    if path is None:
+        absent = [name for name in rows.ids if name not in told] if told else []
+        return final, _lacking(absent, len(final), "in their result documents", "")
+    given, n_skipped = read_scores(path, skip_invalid=skip_invalid)
+    warnings = [f"{n_skipped} invalid lines of {str(path)!r} were dropped"] if n_skipped else []
+    if unknown := [name for name in given if name not in final]:
+        problem = f"{str(path)!r}: {len(unknown)} recordings are not submitted: {some(unknown)}"
+        if not skip_invalid:
+            raise AnnotationError(f"{problem}; take them out, or drop them with --skip-invalid")
+        warnings.append(f"{problem}; their scores were dropped")
+    absent = [name for name in final if name not in given]
+    of_document = "of their result document, else " if told else ""
+    warnings += _lacking(absent, len(final), f"in {str(path)!r}", of_document)
+    return {name: given.get(name, score) for name, score in final.items()}, warnings
+
+
+def _lacking(absent: Sequence[str], n: int, where: str, instead: str) -> list[str]:
+    """Make the warning of recordings without a score; none if there are none."""
+    if not absent:
+        return []
+    return [
+        f"{len(absent)} of {n} recordings have no score {where} and get that {instead}of their highest "
+        f"proposal, or 0 without one: {some(absent)}"
+    ]
 
 
 def _check_names(predicted: Sequence[str], ids: Sequence[str], files: str, skip_invalid: bool) -> list[str]:

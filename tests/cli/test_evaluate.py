@@ -135,6 +135,12 @@ def test_submit_writes_three_files_and_warns(files, capsys):
     assert main(["submit", "pred.json", "--scores", "scores.txt", "--out", "out", "--quiet"]) == 0
     assert (files / "out" / "prediction.txt").read_text() == "id1/a.mp4;0.25\nid1/g.mp4;0.3\n"
     assert capsys.readouterr().err == ""
+    assert main(["submit", "pred.json", "--scores", "scores.txt", "--out", "out", "--json"]) == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert answer["n"] == 2 and len(answer["files"]) == 3
+    assert len(answer["warnings"]) == 1 and answer["warnings"][0] in err
+    assert "1 of 2 recordings have no score in 'scores.txt'" in err and "'id1/g.mp4'" in err
 
 
 def test_submit_refuses_a_place_that_cannot_be_written(files, capsys):
