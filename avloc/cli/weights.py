@@ -1,6 +1,8 @@
 """``avloc weights``: what weights say about themselves, and whether they compute what was published."""
 
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from math import isfinite
 
@@ -8,6 +10,8 @@ import click
 
 from avloc.cli.main import FAILED
 from avloc.report.schema import canonical
+
+NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def _format_option(command: click.Command) -> click.Command:
@@ -89,7 +93,7 @@ def trained_on(name: str, media: tuple[str, ...], format_: str | None) -> None:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A size that the file does not tell, such as n_heads=2; may be given several times.",
+    help="What the file does not tell, such as n_heads=2 or pairs=av,va; may be given several times.",
 )
 @_format_option
 def import_(
@@ -104,28 +108,46 @@ def import_(
     path, card = import_weights(
         file,
         name,
-        encoders=None if encoders is None else read_pairs("--encoders", encoders),
-        settings={key: read_plain(value) for key, value in read_pairs("--set", ",".join(settings)).items()},
+        encoders=None if encoders is None else read_encoders(encoders),
+        settings={key: read_plain(value) for key, value in read_pairs("--set", settings).items()},
     )
     as_json = _as_json(format_)
     click.echo(canonical({**card.to_dict(), "path": str(path)}) if as_json else card.as_text(), nl=as_json)
 
 
-def read_pairs(option: str, text: str) -> dict[str, str]:
-    """Read ``key=value,key=value``; ``none`` and nothing are no pairs."""
-    if text in ("", "none"):
-        return {}
-    pairs = [part.partition("=") for part in text.split(",")]
-    if wrong := [key for key, sign, value in pairs if not (key and sign and value)]:
-        raise click.UsageError(f"{option} takes key=value pairs with commas between them, got {wrong[0]!r}")
-    return {key: value for key, _, value in pairs}
+def read_encoders(text: str) -> dict[str, str]:
+    """Read ``audio=name,visual=name``; ``none`` and nothing are no pairs."""
+    return {} if text in ("", "none") else read_pairs("--encoders", text.split(","))
 
 
-def read_plain(text: str) -> bool | int | str:
-    """Read a whole number, true or false, or a word."""
+def read_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """Read ``key=value`` texts; a key that stands twice is refused, as is what is no pair."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not (key and value):
+            raise click.UsageError(f"{option} takes key=value pairs, got {text!r}")
+        if key in pairs:
+            raise click.UsageError(f"{option} says {key!r} twice, {pairs[key]!r} and {value!r}; say it once")
+        pairs[key] = value
+    return pairs
+
+
+def read_plain(text: str) -> bool | int | float | str | list:
+    """Read a number, true or false, a word, or several of these with commas between them.
+
+    Examples
+    --------
+    >>> [read_plain(text) for text in ("2", "0.5", "true", "av,va", "nan")]
+    [2, 0.5, True, ['av', 'va'], 'nan']
+    """
+    if "," in text:
+        return [read_plain(part) for part in text.split(",")]
     if text in ("true", "false"):
         return text == "true"
-    return int(text) if text.isdigit() else text
+    if NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    return text
 
 
 @weights.command()

@@ -1,4 +1,4 @@
-"""build_model(): a network or an encoder from the ``model`` key of a configuration, whatever it is."""
+"""build_model() and model_class(): a network or an encoder from a configuration, whatever it is."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from torch import nn
 from avloc.models import auvire, dimodif  # noqa: F401 - they register themselves, and so do the encoders
 from avloc.models.encoders import auto_avsr, av_hubert  # noqa: F401
 from avloc.models.hierarchical import build_network
-from avloc.registry import ENCODERS, build
+from avloc.registry import ENCODERS, NETWORKS, build, look_up
 
 
 def build_model(cfg: Mapping) -> nn.Module:
@@ -25,3 +25,8 @@ def build_model(cfg: Mapping) -> nn.Module:
     """
     name = cfg["type"] if isinstance(cfg["type"], str) else cfg["type"].__name__
     return build(ENCODERS, cfg) if name in ENCODERS.module_dict else build_network(cfg)
+
+
+def model_class(name: str) -> type:
+    """Give the network or the encoder of a name; ConfigError if neither is registered under it."""
+    return look_up(ENCODERS if name in ENCODERS.module_dict else NETWORKS, name)

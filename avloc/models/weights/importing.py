@@ -13,6 +13,7 @@ from avloc.models.building import build_model
 from avloc.models.weights.auto_avsr import describe_auto_avsr, to_own_names
 from avloc.models.weights.av_hubert import describe_av_hubert, read_av_hubert
 from avloc.models.weights.card import Card, unmeasured_card
+from avloc.models.weights.import_settings import check_settings, limits_of_settings
 from avloc.models.weights.locate import NAME, SUFFIX, find_weights, user_folder
 from avloc.models.weights.published_networks import is_auvire, is_dimodif, model_entries, read_network
 from avloc.models.weights.store import file_sha256, read_header, save_weights
@@ -92,17 +93,19 @@ def import_weights(
         If the file is none of these or does not fit its network, the name cannot be one, or an encoder is
         missing.
     ConfigError
-        If the network has no such setting.
+        If the network has no such setting, or a value is of another kind.
     """
     shown = os.fspath(path)
     if not NAME.fullmatch(name) or name == "default":
         raise CheckpointError(f"{name!r} cannot be a name of weights: letters, digits, '.', '_' and '-'")
     config, state = read_checkpoint(path)
-    config |= settings or {}
+    settings = check_settings(config, settings or {})
+    limits = limits_of_settings(config, settings)
+    config |= settings
     network = _build(shown, config)
     load_strictly(network, state, source=shown)
     kind = config["type"]
-    card = _card(name, kind, source=path)
+    card = _card(name, kind, source=path, limits=limits)
     if kind in DEFAULT_ENCODERS:
         card = replace(card, encoders=_chosen_encoders(kind, encoders, width=network.feature_channels))
     elif encoders:
@@ -178,10 +181,11 @@ def _build(shown: str, config: Mapping) -> object:
         raise CheckpointError(f"{shown!r}: {config['type']} cannot be built of {config}: {error}") from error
 
 
-def _card(name: str, kind: str, *, source: str | os.PathLike[str]) -> Card:
+def _card(name: str, kind: str, *, source: str | os.PathLike[str], limits: tuple[str, ...]) -> Card:
     card = unmeasured_card(name, network=kind, version="imported")
     origin = {"name": Path(source).name, "licence": LICENCES[kind], "sha256": file_sha256(source)}
-    limits = (*LIMITS, LANDMARK_LIMIT) if kind != "AutoAvsrAudioEncoder" else LIMITS
+    of_faces = () if kind == "AutoAvsrAudioEncoder" else (LANDMARK_LIMIT,)
+    limits = (*LIMITS, *of_faces, *limits)
     return replace(card, starting_weights=(origin,), limits=limits)
 
 

@@ -16,7 +16,7 @@ from avloc.models.weights.torch_file import copy_tensors
 
 MOST_TOKENS = 8192  # masks of the attention grow with their square; the published sizes have under 1200
 HEADS_OF_WIDTH = {32: 2, 64: 4, 128: 4, 256: 8}  # of DiMoDif's search grid, the larger where there are two
-PAIRS_OF_COUNT = {2: ["av", "va"], 3: ["av", "aa", "vv"], 4: ["av", "va", "aa", "vv"]}
+PAIRS_OF_COUNT = {1: ["av"], 2: ["av", "va"], 3: ["av", "aa", "vv"], 4: ["av", "va", "aa", "vv"]}
 
 
 def model_entries(content: Mapping) -> dict[str, object]:

@@ -140,8 +140,59 @@ def test_what_no_shape_tells_may_be_said(checkpoints):
     paths, _ = checkpoints
     import_weights(paths["dimodif"], "d", encoders={}, settings={"attention_window": 5})
     assert load_weights("d")[0]._blocked.sum() > 0
-    with pytest.raises((CheckpointError, ConfigError), match="attention_windows"):
-        import_weights(paths["dimodif"], "d", encoders={}, settings={"attention_windows": 5})
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("attention_windows=5", "no setting 'attention_windows'; did you mean 'attention_window'?"),
+        ("type=AuViRe", "no setting 'type'"),
+        ("n_heads=two", "setting 'n_heads' must be a whole number, got 'two'"),
+        ("n_heads=1,2", "setting 'n_heads' must be a whole number, got [1, 2]"),
+        ("n_heads=true", "setting 'n_heads' must be a whole number, got True"),
+        ("pyramid=1", "setting 'pyramid' must be true or false, got 1"),
+        ("dropout=low", "setting 'dropout' must be a number, got 'low'"),
+        ("task=5", "setting 'task' must be a word, got 5"),
+        ("task=both", "task must be one of"),
+    ],
+)
+def test_a_setting_that_is_none_exits_with_2_and_a_hint(setting, told, checkpoints, capsys):
+    command = ["weights", "import", str(checkpoints[0]["dimodif"]), "--as", "d", "--encoders", "none"]
+    assert main([*command, "--set", setting]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_unknown_setting_is_a_config_error(checkpoints):
+    with pytest.raises(ConfigError, match="DiMoDif has no setting 'n_haeds'; did you mean 'n_heads'"):
+        import_weights(checkpoints[0]["dimodif"], "d", encoders={}, settings={"n_haeds": 5})
+
+
+@pytest.mark.parametrize("pairs", ["av,va", "aa"])
+def test_pairs_can_be_spelt_on_the_command_line(pairs, checkpoints, tmp_path):
+    network = AuViRe(max_length=16, width=8, kernel=5, n_halvings=2, pairs=pairs.split(","))
+    torch.save({"model": network.state_dict()}, tmp_path / "a.pth")
+    command = ["weights", "import", str(tmp_path / "a.pth"), "--as", "a", "--encoders", "none"]
+    assert main([*command, "--set", f"pairs={pairs}", "--set", "operation=multiplication"]) == 0
+    loaded, _, _ = load_weights("a")
+    assert loaded.pairs == tuple(pairs.split(",")) and loaded.operation == "multiplication"
+
+
+def limits_of(path, **given) -> str:
+    return "\n".join(import_weights(path, "x", **given)[1].limits)
+
+
+def test_what_was_assumed_stands_among_the_limits(checkpoints):
+    paths, _ = checkpoints
+    told = limits_of(paths["dimodif"], encoders={})
+    assert "assumed, as no entry of the file tells it: n_heads=2, attention_window=15, pyramid=true" in told
+    assert "said at the import" not in told
+    told = limits_of(paths["dimodif"], encoders={}, settings={"attention_window": 5, "mask_padding": True})
+    assert "assumed, as no entry of the file tells it: n_heads=2, pyramid=true" in told
+    assert "said at the import: attention_window=5, mask_padding=true" in told
+    told = limits_of(paths["auvire"], encoders={})
+    assert "tells it: pairs=av,aa,vv, operation=subtraction" in told
+    assert "tells it: n_heads=12" in limits_of(paths["hubert"])
+    assert "assumed, as" not in limits_of(paths["visual"])
 
 
 @pytest.mark.parametrize("name", ["default", "../x", "", "a/b", ".hidden"])
@@ -215,12 +266,19 @@ def test_a_checkpoint_of_something_else_is_refused_with_its_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--encoders", "audio"), ("--encoders", "=x"), ("--set", "n_heads")]
+    ("option", "value"),
+    [("--encoders", "audio"), ("--encoders", "=x"), ("--set", "n_heads"), ("--set", "n_heads=")],
 )
 def test_pairs_that_are_none_are_refused(option, value, checkpoints, capsys):
     command = ["weights", "import", str(checkpoints[0]["dimodif"]), "--as", "x", option, value]
     assert main(command) == 2
-    assert f"{option} takes key=value pairs" in capsys.readouterr().err
+    assert f"{option} takes key=value pairs, got {value!r}" in capsys.readouterr().err
+
+
+def test_a_setting_that_is_said_twice_is_refused(checkpoints, capsys):
+    command = ["weights", "import", str(checkpoints[0]["dimodif"]), "--as", "x"]
+    assert main([*command, "--set", "n_heads=2", "--set", "n_heads=4"]) == 2
+    assert "--set says 'n_heads' twice" in capsys.readouterr().err
 
 
 def test_encoders_for_other_streams_or_for_an_encoder_are_refused(checkpoints):
