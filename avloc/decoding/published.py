@@ -4,17 +4,65 @@ Rows are [score, start, end], times in frames of 25 Hz. What is odd in the publi
 whose default is the public behaviour.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from avloc import ops
+from avloc.errors import ConfigError
 
 RATE_HZ = 25.0
 SIGMA = 0.7234
 THRESHOLDS = (0.1968, 0.4123)  # of IoU, for a picked segment of 0 s and of 1 s
 MOST_KEPT = 101
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedQuirks:
+    """What the public code does and avloc does not, or does only for these networks.
+
+    Parameters
+    ----------
+    clamps_to_window : bool
+        Segments are cut at the end of the window and not at that of the recording.
+    drops_last : bool
+        As of ``suppress``; the published suppression has it.
+    most_kept : int [>= 1]
+        As of ``suppress``; the published suppression has 101.
+    truncates : bool
+        Only the first window of a recording (or of the part that is asked for) is analysed, as the public
+        code cuts what is longer; the coverage says how much that was.
+
+    Raises
+    ------
+    ValueError
+        If a value is of another type or out of range.
+    """
+
+    clamps_to_window: bool = False
+    drops_last: bool = True
+    most_kept: int = MOST_KEPT
+    truncates: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("clamps_to_window", "drops_last", "truncates"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        if isinstance(self.most_kept, bool) or not isinstance(self.most_kept, int) or self.most_kept < 1:
+            raise ValueError(f"most_kept must be a whole number of at least 1, got {self.most_kept!r}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping) -> "PublishedQuirks":
+        """Read the key ``published`` of ``decoding``; ConfigError for an unknown key or a wrong value."""
+        known = [entry.name for entry in fields(cls)]
+        if unknown := sorted(str(key) for key in values if key not in known):
+            raise ConfigError(f"decoding.published: unknown keys {unknown}, allowed are {known}")
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ConfigError(f"decoding.published: {error}") from error
 
 
 def decode_tiles(logits: Tensor, offsets: Tensor, *, ends: Tensor | int) -> Tensor:

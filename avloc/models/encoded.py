@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avloc.decoding.proposals import Proposals
-from avloc.decoding.published import decode_levels, decode_tiles, suppress
+from avloc.decoding.published import PublishedQuirks, decode_levels, decode_tiles, suppress
 from avloc.errors import CheckpointError
 from avloc.models.auvire import AuViRe, AuViReOutputs
 from avloc.models.dimodif import DiMoDif, DiMoDifOutputs
@@ -18,20 +18,6 @@ from avloc.models.weights.importing import STREAMS, encoder_problems
 from avloc.models.weights.store import load_weights
 
 CERTAIN = 1e-6  # a score is not nearer to 0 or 1 than this: its logit is finite
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedQuirks:
-    """What the public code does and avloc does not, unless the published figures are to be met.
-
-    ``clamps_to_window``: segments are cut at the end of the window and not at that of the recording.
-    ``drops_last`` and ``most_kept``: as of ``decoding.published.suppress``; both belong to the published
-    suppression and are kept.
-    """
-
-    clamps_to_window: bool = False
-    drops_last: bool = True
-    most_kept: int = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +51,7 @@ class EncodedNetwork(nn.Module):
         Give (B, 768, T) at 25 Hz. They may share their weights. Without them only ``score`` can be used, on
         embeddings that were saved.
     quirks : PublishedQuirks
-        What of the public code is kept.
+        What of the public code is kept; who cuts the windows heeds ``truncates``.
     """
 
     frame_rate = Fraction(25)
@@ -162,7 +148,12 @@ class EncodedNetwork(nn.Module):
         return window, picked, kept
 
 
-def with_encoders(network: nn.Module, card: Card) -> nn.Module:
+def with_encoders(
+    network: nn.Module,
+    card: Card,
+    *,
+    quirks: PublishedQuirks = PublishedQuirks(),  # noqa: B008 - it is frozen
+) -> nn.Module:
     """Put a network behind the encoders that its card names; one with encoders of its own stays as it is.
 
     Raises
@@ -183,7 +174,7 @@ def with_encoders(network: nn.Module, card: Card) -> nn.Module:
             f"{card.name!r} reads encoders that cannot be used: {'; '.join(problems)}; import them with "
             "'avloc weights import FILE --as NAME', and then the network again"
         )
-    return EncodedNetwork(network, **_load_encoders(card.encoders)).eval()
+    return EncodedNetwork(network, **_load_encoders(card.encoders), quirks=quirks).eval()
 
 
 def _load_encoders(told: Mapping[str, Mapping[str, str]]) -> dict[str, nn.Module]:

@@ -4,11 +4,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+from avloc.decoding.published import PublishedQuirks
 from avloc.decoding.select import Selection
 from avloc.media.supervisor import Limits
 from avloc.models.encoded import with_encoders
 from avloc.models.weights.store import load_weights, read_header
 from avloc.pipelines.localize import Localizer
+from avloc.pipelines.measures import GRID
 from avloc.pipelines.settings import Settings, check_count
 from avloc.structures import RawFormat
 
@@ -87,9 +89,13 @@ def load_localizer(
     )
     check_count("max_segments", max_segments)
     network, card, sha256 = load_weights(weights)
-    network = with_encoders(network, card)
     config, _ = read_header(weights)
-    selection = Selection.from_mapping(config.get("decoding", {}))
+    decoding = dict(config["decoding"])
+    quirks = PublishedQuirks.from_mapping(decoding.pop("published", {}))
+    network = with_encoders(network, card, quirks=quirks)
+    if quirks.truncates:
+        settings = _truncated(settings, network.window_frames)
+    selection = Selection.from_mapping(decoding)
     if max_segments is not None:
         selection = replace(selection, max_segments=max_segments)
     return Localizer(
@@ -102,3 +108,9 @@ def load_localizer(
         threads=threads,
         limits=limits,
     )
+
+
+def _truncated(settings: Settings, window_frames: int) -> Settings:
+    """End the part that is analysed one window behind its beginning."""
+    end_s = GRID.time(GRID.index(settings.start_s or 0.0) + window_frames)
+    return replace(settings, end_s=end_s if settings.end_s is None else min(end_s, settings.end_s))

@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from avloc.decoding.published import decode_levels, decode_tiles, suppress
+from avloc.decoding.published import PublishedQuirks, decode_levels, decode_tiles, suppress
+from avloc.errors import ConfigError
 
 
 def test_a_point_of_either_tile_counts_from_the_start_of_its_own():
@@ -78,3 +79,17 @@ def test_the_public_suppression_gives_the_same_on_its_golden_cases(parity_dir):
             torch.testing.assert_close(kept * torch.tensor([1.0, 25.0, 25.0]), expected, atol=1e-4, rtol=0)
             n_runs += 1
     assert n_runs >= 8
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"drops_lasts": True}, "published: unknown keys .'drops_lasts'., allowed are .*'drops_last'"),
+        ({"truncates": 1}, "published: truncates must be true or false, got 1"),
+        ({"most_kept": 0}, "published: most_kept must be a whole number of at least 1, got 0"),
+        ({"most_kept": True}, "published: most_kept must be a whole number"),
+    ],
+)
+def test_quirks_that_are_none_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        PublishedQuirks.from_mapping(values)

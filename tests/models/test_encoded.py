@@ -5,10 +5,11 @@ import os
 import pytest
 import torch
 
+from avloc.decoding.published import PublishedQuirks
 from avloc.errors import CheckpointError
 from avloc.models.auvire import AuViRe
 from avloc.models.dimodif import DiMoDif
-from avloc.models.encoded import EncodedNetwork, PublishedQuirks, with_encoders
+from avloc.models.encoded import EncodedNetwork, with_encoders
 from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.encoders.av_hubert import AvHubertEncoder
 from avloc.models.weights.importing import import_weights
@@ -61,6 +62,21 @@ def test_the_public_code_cuts_at_the_end_of_the_window():
         for given in ({}, {"quirks": quirks})
     ]
     assert ends[0] <= 9 / 25 + 1e-6 < ends[1] <= 16 / 25
+
+
+@pytest.mark.parametrize("kind", ["tfl", "auvire"])
+def test_how_many_are_kept_and_whether_the_last_one_is_can_be_said(kind):
+    lengths = {}
+    for name, given in {
+        "published": {},
+        "none dropped": {"drops_last": False, "most_kept": 10_000},
+        "last dropped": {"most_kept": 10_000},
+        "few": {"most_kept": 3},
+    }.items():
+        outputs = small(kind, quirks=PublishedQuirks(**given)).score(*embeddings(4))
+        lengths[name] = len(outputs.proposals[0])
+    assert lengths["none dropped"] == lengths["last dropped"] + 1
+    assert lengths["few"] <= 3 < lengths["published"]
 
 
 def test_detection_gives_a_score_and_no_segments():

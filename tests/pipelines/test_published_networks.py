@@ -6,6 +6,7 @@ import torch
 
 from avloc import ops
 from avloc.decoding.proposals import Proposals
+from avloc.decoding.published import PublishedQuirks
 from avloc.decoding.select import Selection, rank, suppress
 from avloc.features.crops import MOUTH_DOWN
 from avloc.features.landmarks import CENTRE_UP, WIDTH_OF_EYES, WIDTH_OF_FACE
@@ -133,3 +134,27 @@ def test_a_video_longer_than_the_window_is_localized_with_imported_weights(clip,
     assert overlaps.max() < 0.7
     assert {d.modality.value for d in prediction.detections} <= {"audio", "visual"}
     assert prediction.analysed.coverage_visual == pytest.approx(1.0, abs=0.05)
+
+
+def test_quirks_of_an_import_reach_the_localizer(imported, monkeypatch):
+    monkeypatch.setenv("AVLOC_HOME", str(imported))
+    settings = {"clamps_to_window": True, "truncates": True, "drops_last": False, "most_kept": 7}
+    import_weights(imported / "d.pth", "parity", settings=settings)
+    localizer = load_localizer("parity", start_s=0.5)
+    # From 0.48 s, the frame that holds 0.5 s, one window of 48 frames.
+    assert (localizer.settings.start_s, localizer.settings.end_s) == (0.5, 2.4)
+    assert load_localizer("parity", end_s=1.0).settings.end_s == 1.0
+    assert load_localizer("parity").settings.end_s == 1.92
+    assert load_localizer("dimodif").settings.end_s is None
+    network = localizer._network
+    assert network.quirks == PublishedQuirks(**settings)
+
+
+@pytest.mark.dataset
+def test_a_truncated_video_is_said_to_be_analysed_in_part(clip, imported, monkeypatch):
+    path, track = clip
+    monkeypatch.setenv("AVLOC_HOME", str(imported))
+    import_weights(imported / "d.pth", "parity", settings={"truncates": True})
+    prediction = load_localizer("parity", min_score=0.0)(path, tracks=track)
+    assert max(d.segment.end for d in prediction.detections) <= 48 / 25
+    assert prediction.analysed.coverage_visual == pytest.approx(48 / 126, abs=0.02)

@@ -2,7 +2,9 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
+from avloc.decoding.published import PublishedQuirks
 from avloc.errors import ConfigError
 from avloc.models.building import model_class
 from avloc.registry import suggest
@@ -15,7 +17,17 @@ ASSUMED = {
 }
 
 
-def check_settings(config: Mapping, settings: Mapping[str, object]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """Arguments of the network, and those of ``PublishedQuirks``, that the user says."""
+
+    network: dict[str, object]
+    quirks: dict[str, object]
+
+
+def check_settings(
+    config: Mapping, settings: Mapping[str, object], *, has_quirks: bool = False
+) -> ImportSettings:
     """See that a network has each setting, and that its value is of the right kind.
 
     Parameters
@@ -23,12 +35,14 @@ def check_settings(config: Mapping, settings: Mapping[str, object]) -> dict[str,
     config : Mapping
         The ``model`` key of a configuration, as it was read off a published file.
     settings : mapping of str to object
-        Arguments of the network that take the place of those in ``config``.
+        Arguments of the network that take the place of those in ``config``, and quirks.
+    has_quirks : bool
+        Whether ``decoding.published`` of a configuration says something of the network.
 
     Returns
     -------
-    dict
-        The settings; a single word where a list is wanted is a list of it.
+    ImportSettings
+        A single word where a list is wanted is a list of it.
 
     Raises
     ------
@@ -37,25 +51,30 @@ def check_settings(config: Mapping, settings: Mapping[str, object]) -> dict[str,
 
     Examples
     --------
-    >>> check_settings({"type": "AuViRe"}, {"pairs": "av", "width": 64})
-    {'pairs': ['av'], 'width': 64}
+    >>> check_settings({"type": "AuViRe"}, {"pairs": "av", "truncates": True}, has_quirks=True)
+    ImportSettings(network={'pairs': ['av']}, quirks={'truncates': True})
     """
     kind = config["type"]
     known = {
         name: config.get(name, parameter.default)
         for name, parameter in inspect.signature(model_class(kind)).parameters.items()
     }
-    return {name: _checked(kind, name, value, known) for name, value in settings.items()}
+    of_quirks = {entry.name: entry.default for entry in fields(PublishedQuirks)} if has_quirks else {}
+    checked = {name: _checked(kind, name, value, known | of_quirks) for name, value in settings.items()}
+    return ImportSettings(
+        network={name: value for name, value in checked.items() if name in known},
+        quirks={name: value for name, value in checked.items() if name in of_quirks},
+    )
 
 
-def limits_of_settings(config: Mapping, settings: Mapping[str, object]) -> tuple[str, ...]:
+def limits_of_settings(config: Mapping, settings: ImportSettings) -> tuple[str, ...]:
     """Say for a card what was assumed about a network, and what the user said otherwise.
 
-    Parameters are those of ``check_settings``, ``settings`` as it gives them.
+    ``config`` is that of ``check_settings``, ``settings`` what it gave.
     """
     untold = ASSUMED.get(config["type"], ())
-    assumed = {name: config[name] for name in untold if name not in settings}
-    said = {k: v for k, v in settings.items() if k in untold or config.get(k) != v}
+    assumed = {name: config[name] for name in untold if name not in settings.network}
+    said = {k: v for k, v in settings.network.items() if k in untold or config.get(k) != v} | settings.quirks
     limits = []
     if assumed:
         limits.append(

@@ -3,11 +3,12 @@
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import Tensor
 
+from avloc.decoding.published import PublishedQuirks
 from avloc.errors import CheckpointError
 from avloc.models.building import build_model
 from avloc.models.weights.auto_avsr import describe_auto_avsr, to_own_names
@@ -79,7 +80,8 @@ def import_weights(
         Names of imported encoders by stream, ``audio`` and ``visual``, for a network that has none of its
         own. Empty: it reads saved features only. Without it the names in ``DEFAULT_ENCODERS``.
     settings : mapping, optional
-        Arguments of the network that no shape in the file tells, such as ``n_heads``.
+        Arguments of the network that no shape in the file tells, such as ``n_heads``, and for DiMoDif and
+        AuViRe those of ``PublishedQuirks``.
 
     Returns
     -------
@@ -99,12 +101,12 @@ def import_weights(
     if not NAME.fullmatch(name) or name == "default":
         raise CheckpointError(f"{name!r} cannot be a name of weights: letters, digits, '.', '_' and '-'")
     config, state = read_checkpoint(path)
-    settings = check_settings(config, settings or {})
-    limits = limits_of_settings(config, settings)
-    config |= settings
+    kind = config["type"]
+    said = check_settings(config, settings or {}, has_quirks=kind in DEFAULT_ENCODERS)
+    limits = limits_of_settings(config, said)
+    config |= said.network
     network = _build(shown, config)
     load_strictly(network, state, source=shown)
-    kind = config["type"]
     card = _card(name, kind, source=path, limits=limits)
     if kind in DEFAULT_ENCODERS:
         card = replace(card, encoders=_chosen_encoders(kind, encoders, width=network.feature_channels))
@@ -112,7 +114,9 @@ def import_weights(
         raise CheckpointError(f"{shown!r} holds an encoder ({kind}), which reads no other encoders")
     target = user_folder() / "weights" / f"{name}{SUFFIX}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    decoding = dict(DECODING) if kind in DEFAULT_ENCODERS else {}
+    decoding = {}
+    if kind in DEFAULT_ENCODERS:
+        decoding = DECODING | {"published": asdict(PublishedQuirks.from_mapping(said.quirks))}
     whole = {"model": config, "decoding": decoding, "train": {}}
     save_weights(target, network, config=whole, card=card, exact=True)
     return target, card

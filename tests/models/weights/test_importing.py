@@ -13,7 +13,7 @@ from avloc.models.dimodif import DiMoDif
 from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.encoders.av_hubert import AvHubertEncoder
 from avloc.models.weights.importing import encoder_problems, import_weights, read_checkpoint
-from avloc.models.weights.store import load_weights
+from avloc.models.weights.store import load_weights, read_header
 
 CONFORMER = dict(stem_width=4, width=768, n_heads=2, n_blocks=1, hidden=8)
 HUBERT = dict(stem_width=4, width=768, n_heads=2, n_layers=1, hidden=8)
@@ -175,6 +175,22 @@ def test_pairs_can_be_spelt_on_the_command_line(pairs, checkpoints, tmp_path):
     assert main([*command, "--set", f"pairs={pairs}", "--set", "operation=multiplication"]) == 0
     loaded, _, _ = load_weights("a")
     assert loaded.pairs == tuple(pairs.split(",")) and loaded.operation == "multiplication"
+
+
+def test_quirks_of_the_public_code_are_settings_of_its_networks(checkpoints, capsys):
+    paths, _ = checkpoints
+    command = ["weights", "import", str(paths["auvire"]), "--as", "a", "--encoders", "none"]
+    assert main([*command, "--set", "truncates=true", "--set", "most_kept=50"]) == 0
+    quirks = {"clamps_to_window": False, "drops_last": True, "most_kept": 50, "truncates": True}
+    assert read_header("a")[0]["decoding"]["published"] == quirks
+    assert "truncates" not in read_header("a")[0]["model"]
+    assert "said at the import: truncates=true, most_kept=50" in capsys.readouterr().out
+    assert main([*command, "--set", "trunkates=true"]) == 2
+    assert "did you mean 'truncates'" in capsys.readouterr().err
+    assert main([*command, "--set", "most_kept=0"]) == 2
+    assert "most_kept must be a whole number of at least 1, got 0" in capsys.readouterr().err
+    assert main(["weights", "import", str(paths["visual"]), "--as", "v", "--set", "truncates=true"]) == 2
+    assert "AutoAvsrVisualEncoder has no setting 'truncates'" in capsys.readouterr().err
 
 
 def limits_of(path, **given) -> str:
