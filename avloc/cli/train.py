@@ -22,7 +22,9 @@ from avloc.cli.main import configure_logging
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override, as train.iterations=100."
 )
 @click.option(
-    "--recogniser", metavar="FILE", help="Published Whisper weights that the audio stem starts from."
+    "--recogniser",
+    metavar="FILE|NAME",
+    help="Published or imported Whisper weights that the audio stem starts from.",
 )
 @click.option("--init", metavar="FILE", help="Weights of avloc to start from.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of --work-dir.")

@@ -101,7 +101,7 @@ def import_(
 ) -> None:
     """Convert the public checkpoint FILE to weights of avloc, and print its card.
 
-    Checkpoints of Auto-AVSR, AV-HuBERT, DiMoDif and AuViRe are read, without running anything in them.
+    Checkpoints of Auto-AVSR, AV-HuBERT, Whisper, DiMoDif and AuViRe are read; nothing in them is run.
     """
     from avloc.models.weights.importing import import_weights
 

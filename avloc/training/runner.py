@@ -3,7 +3,6 @@
 import errno
 import logging
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from avloc.media.recode import can_recode
 from avloc.models.hierarchical import build_network
 from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
-from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
-from avloc.models.weights.whisper_openai import read_whisper_openai
+from avloc.models.weights.whisper import read_whisper
 from avloc.training.batches import BatchSource, load_batches
 from avloc.training.checkpoints import latest_checkpoint, progress_of
 from avloc.training.development import DevelopmentSet
@@ -72,7 +70,7 @@ def train(
     overrides : mapping
         Key paths such as ``train.iterations`` and their values.
     recogniser : str
-        Published Whisper weights (OpenAI's or CTranslate2's file) that the recogniser's stem starts from.
+        Published or imported Whisper weights, as of ``read_whisper``, that the recogniser's stem starts from.
     init : str
         Weights of avloc to start from; parts that they lack start fresh.
     resume : bool
@@ -208,7 +206,7 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
     if recogniser is not None:
         if not _has_recogniser(network):
             raise ConfigError(f"{NO_RECOGNISER} that could start from {recogniser!r}")
-        network.audio_encoder.recogniser.load_published(_read_recogniser(recogniser))
+        network.audio_encoder.recogniser.load_published(read_whisper(recogniser))
 
 
 def _view(network: torch.nn.Module) -> tuple[bool, int] | None:
@@ -217,11 +215,6 @@ def _view(network: torch.nn.Module) -> tuple[bool, int] | None:
 
 def _has_recogniser(network: torch.nn.Module) -> bool:
     return hasattr(network.audio_encoder, "recogniser")
-
-
-def _read_recogniser(path: str) -> dict[str, torch.Tensor]:
-    """Read Whisper's published encoder; OpenAI's files are archives, CTranslate2's are not."""
-    return read_whisper_openai(path) if zipfile.is_zipfile(path) else read_whisper_ctranslate2(path)
 
 
 def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:

@@ -16,6 +16,7 @@ from avloc.models.auvire import AuViRe
 from avloc.models.dimodif import DiMoDif
 from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.encoders.whisper import WhisperEncoder
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 CONFORMER = dict(stem_width=4, width=768, n_heads=12, n_blocks=1, hidden=8)
@@ -45,6 +46,9 @@ def folder(tmp_path, monkeypatch):
             torch.save({k if k.startswith(own) else f"encoder.{k}": v for k, v in renamed.items()}, name)
         else:
             torch.save({"model": state, "optimizer": {}}, name)
+    recogniser = WhisperEncoder(width=64, n_layers=1, n_heads=1, final_norm=True).state_dict()
+    state = {f"encoder.{key}": value for key, value in recogniser.items()}
+    torch.save({"dims": {}, "model_state_dict": state}, "tiny.pt")
     frames = [np.full((96, 128, 3), 90 + i, np.uint8) for i in range(40)]
     write_video(tmp_path / "clip.mp4", frames, Fraction(25))
     face = np.array([[[44, 40], [84, 40], [64, 60], [64, 76]]] * 40, dtype=np.float32)

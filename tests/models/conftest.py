@@ -132,6 +132,32 @@ def ctranslate2_variables(state: dict[str, torch.Tensor]) -> dict[str, np.ndarra
     return variables
 
 
+HUGGINGFACE_NAMES = (
+    ("blocks.", "layers."),
+    (".attn_ln.", ".self_attn_layer_norm."),
+    (".mlp_ln.", ".final_layer_norm."),
+    (".attn.query.", ".self_attn.q_proj."),
+    (".attn.key.", ".self_attn.k_proj."),
+    (".attn.value.", ".self_attn.v_proj."),
+    (".attn.out.", ".self_attn.out_proj."),
+    (".mlp.0.", ".fc1."),
+    (".mlp.2.", ".fc2."),
+    ("ln_post.", "layer_norm."),
+    ("positional_embedding", "embed_positions.weight"),
+)
+
+
+def huggingface_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's entries as transformers names them, with one of the decoder."""
+    renamed = {}
+    for key, value in state.items():
+        name = key
+        for ours, theirs in HUGGINGFACE_NAMES:
+            name = name.replace(ours, theirs)
+        renamed[f"model.{name}"] = value.contiguous()
+    return renamed | {"model.decoder.layers.0.fc1.weight": torch.zeros(3, 3)}
+
+
 def ctranslate2_name(text: str) -> bytes:
     """A length, which counts the closing NUL, and the text."""
     return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
@@ -158,6 +184,7 @@ class WhisperFiles:
     small_state: Callable[..., dict[str, torch.Tensor]] = staticmethod(small_whisper_state)
     variables: Callable[..., dict[str, np.ndarray]] = staticmethod(ctranslate2_variables)
     name: Callable[[str], bytes] = staticmethod(ctranslate2_name)
+    huggingface: Callable[..., dict[str, torch.Tensor]] = staticmethod(huggingface_names)
     ctranslate2: Callable[..., bytes] = staticmethod(ctranslate2_bytes)
 
 

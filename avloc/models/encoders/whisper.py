@@ -1,12 +1,13 @@
 """Whisper's encoder: the open recogniser whose middle layers tell what is said and by whom.
 
-A plain re-implementation that reads the published weights through ``avloc.models.weights.whisper_openai`` and
-``whisper_ctranslate2``. The module names are those of the published state dict without its prefix
-``encoder.``, so that a checkpoint loads without renaming. It is a part of ``encoders/two_stem.py``, not a
-registered encoder itself.
+A plain re-implementation that reads the published weights through ``avloc.models.weights.whisper``. The
+module names are those of the published state dict without its prefix ``encoder.``, so that a checkpoint loads
+without renaming. It is a part of ``encoders/two_stem.py`` and gives a list of layers, so it stands among the
+networks that a weights file may hold, and not among the encoders.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avloc.errors import CheckpointError
+from avloc.registry import NETWORKS
 
 N_POSITIONS = 1500  # rows of the position table of every published size: 30 s at 50 Hz
 
@@ -77,6 +79,7 @@ class _Block(nn.Module):
         return x + self.mlp(self.mlp_ln(x))
 
 
+@NETWORKS.register_module()
 class WhisperEncoder(nn.Module):
     """Whisper's encoder, whole or cut after a middle block.
 
@@ -113,6 +116,11 @@ class WhisperEncoder(nn.Module):
         self.register_buffer("positional_embedding", positions, persistent=False)
         self.blocks = nn.ModuleList(_Block(width=width, n_heads=n_heads) for _ in range(n_layers))
         self.ln_post = nn.LayerNorm(width) if final_norm else None
+
+    @classmethod
+    def from_config(cls, cfg: Mapping) -> "WhisperEncoder":
+        """Build from the ``model`` key of a configuration."""
+        return cls(**{key: value for key, value in cfg.items() if key != "type"})
 
     def embed(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the input of the first block, convolutions and positions applied.

@@ -12,6 +12,7 @@ from avloc.registry import suggest
 # By network: what stands in no shape, so that the value of the published configurations is taken.
 ASSUMED = {
     "AvHubertEncoder": ("n_heads",),
+    "WhisperEncoder": ("n_heads",),
     "DiMoDif": ("n_heads", "attention_window", "pyramid"),
     "AuViRe": ("pairs", "operation"),
 }

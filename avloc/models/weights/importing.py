@@ -19,6 +19,14 @@ from avloc.models.weights.locate import NAME, SUFFIX, find_weights, user_folder
 from avloc.models.weights.published_networks import is_auvire, is_dimodif, model_entries, read_network
 from avloc.models.weights.store import file_sha256, read_header, save_weights
 from avloc.models.weights.torch_file import check_archive, copy_tensors, load_strictly, read_torch_file
+from avloc.models.weights.whisper import (
+    describe_whisper,
+    is_whisper,
+    read_whisper,
+    whisper_file,
+    whisper_form,
+    without_prefix,
+)
 from avloc.registry import suggest
 
 STREAMS = ("audio", "visual")
@@ -33,6 +41,7 @@ DEFAULT_ENCODERS = {
         "visual": ("AvHubertEncoder", "av-hubert"),
     },
 }
+SPEECH_ENCODERS = ("AutoAvsrAudioEncoder", "AutoAvsrVisualEncoder", "AvHubertEncoder")
 ONLY_STREAM = {"AutoAvsrAudioEncoder": "audio", "AutoAvsrVisualEncoder": "visual"}  # AV-HuBERT reads both
 # The networks suppress what a window proposes; what is left of several windows is suppressed hard.
 DECODING = {
@@ -50,11 +59,10 @@ LICENCES = {
     "AvHubertEncoder": "AV-HuBERT licence, non-commercial research",
     "DiMoDif": "Apache-2.0 (code), as published",
     "AuViRe": "Apache-2.0 (code), as published",
+    "WhisperEncoder": "MIT",
 }
-LIMITS = (
-    "imported: nothing has been measured with these weights in avloc, and every threshold is 0.5",
-    "for speech in English of faces that are seen, as the encoders were trained",
-)
+LIMITS = ("imported: nothing has been measured with these weights in avloc, and every threshold is 0.5",)
+SPEECH_LIMIT = "for speech in English of faces that are seen, as the encoders were trained"
 LANDMARK_LIMIT = (
     "faces are warped by four points of a public mean face; 68 points are reduced to these four groups, "
     "where AuViRe's own features were made with five of the 68"
@@ -73,7 +81,8 @@ def import_weights(
     Parameters
     ----------
     path : str or os.PathLike
-        A checkpoint of Auto-AVSR, AV-HuBERT, DiMoDif or AuViRe, as it was published.
+        A checkpoint of Auto-AVSR, AV-HuBERT, DiMoDif or AuViRe as it was published, or any form of Whisper's
+        that ``read_whisper`` reads.
     name : str
         What ``--weights`` calls it from then on. Weights of that name in the user's folder are replaced.
     encoders : mapping of str to str, optional
@@ -97,6 +106,7 @@ def import_weights(
     ConfigError
         If the network has no such setting, or a value is of another kind.
     """
+    path = whisper_file(path)
     shown = os.fspath(path)
     if not NAME.fullmatch(name) or name == "default":
         raise CheckpointError(f"{name!r} cannot be a name of weights: letters, digits, '.', '_' and '-'")
@@ -131,11 +141,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict, dict[str, Tenso
         If it is none that is known, or holds anything but tensors and, for fairseq, known inert objects.
     """
     shown = repr(os.fspath(path))
+    if whisper_form(path) in ("ctranslate2", "huggingface"):
+        return _of_whisper(shown, read_whisper(path))
     check_archive(path)
     if _is_of_fairseq(path):
         state = read_av_hubert(path)
         return _described(shown, describe_av_hubert, state), state
     content = read_torch_file(path)
+    if isinstance(whole := content.get("model_state_dict"), Mapping) and is_whisper(whole):
+        return _of_whisper(shown, read_whisper(path))
     entries = model_entries(content)
     if is_auvire(entries) or is_dimodif(entries):
         return read_network(path, content)
@@ -146,7 +160,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict, dict[str, Tenso
         return _described(shown, describe_auto_avsr, state), state
     first = sorted(map(str, entries or content))[:5]
     raise CheckpointError(
-        f"{shown}: is no checkpoint of Auto-AVSR, AV-HuBERT, DiMoDif or AuViRe; its keys begin {first}"
+        f"{shown}: is no checkpoint of Auto-AVSR, AV-HuBERT, Whisper, DiMoDif or AuViRe; its keys begin "
+        f"{first}"
     )
 
 
@@ -171,6 +186,10 @@ def _is_of_fairseq(path: str | os.PathLike[str]) -> bool:
         return any(b"feature_extractor_audio.proj" in archive.read(name) for name in found)
 
 
+def _of_whisper(shown: str, state: Mapping[str, Tensor]) -> tuple[dict, dict[str, Tensor]]:
+    return _described(shown, describe_whisper, state), without_prefix(state)
+
+
 def _described(shown: str, describe: Callable[[Mapping], dict], state: Mapping[str, Tensor]) -> dict:
     try:
         return describe(state)
@@ -188,8 +207,9 @@ def _build(shown: str, config: Mapping) -> object:
 def _card(name: str, kind: str, *, source: str | os.PathLike[str], limits: tuple[str, ...]) -> Card:
     card = unmeasured_card(name, network=kind, version="imported")
     origin = {"name": Path(source).name, "licence": LICENCES[kind], "sha256": file_sha256(source)}
-    of_faces = () if kind == "AutoAvsrAudioEncoder" else (LANDMARK_LIMIT,)
-    limits = (*LIMITS, *of_faces, *limits)
+    of_speech = () if kind == "WhisperEncoder" else (SPEECH_LIMIT,)
+    of_faces = () if kind in ("WhisperEncoder", "AutoAvsrAudioEncoder") else (LANDMARK_LIMIT,)
+    limits = (*LIMITS, *of_speech, *of_faces, *limits)
     return replace(card, starting_weights=(origin,), limits=limits)
 
 
@@ -210,7 +230,7 @@ def _chosen_encoders(kind: str, given: Mapping[str, str] | None, *, width: int) 
             missing.append(f"{stream}={name} ({defaults[stream][0]})")
             continue
         config, card = read_header(found)
-        if card.network not in LICENCES or card.network in DEFAULT_ENCODERS:
+        if card.network not in SPEECH_ENCODERS:
             raise CheckpointError(f"{name!r} is a {card.network}, no encoder of speech that {kind} reads")
         if ONLY_STREAM.get(card.network, stream) != stream:
             raise CheckpointError(f"{name!r} is a {card.network} and cannot be the {stream} encoder")

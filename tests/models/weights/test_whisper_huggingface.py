@@ -10,30 +10,6 @@ from avloc.models.weights.whisper_ctranslate2 import read_whisper_ctranslate2
 from avloc.models.weights.whisper_huggingface import read_whisper_huggingface
 from avloc.models.weights.whisper_openai import read_whisper_openai
 
-THEIRS = (
-    ("blocks.", "layers."),
-    (".attn_ln.", ".self_attn_layer_norm."),
-    (".mlp_ln.", ".final_layer_norm."),
-    (".attn.query.", ".self_attn.q_proj."),
-    (".attn.key.", ".self_attn.k_proj."),
-    (".attn.value.", ".self_attn.v_proj."),
-    (".attn.out.", ".self_attn.out_proj."),
-    (".mlp.0.", ".fc1."),
-    (".mlp.2.", ".fc2."),
-    ("ln_post.", "layer_norm."),
-    ("positional_embedding", "embed_positions.weight"),
-)
-
-
-def huggingface_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    renamed = {}
-    for key, value in state.items():
-        name = key
-        for ours, theirs in THEIRS:
-            name = name.replace(ours, theirs)
-        renamed[f"model.{name}"] = value.contiguous()
-    return renamed | {"model.decoder.layers.0.fc1.weight": torch.zeros(3, 3)}
-
 
 @pytest.fixture
 def written(tmp_path, whisper_files):
@@ -41,7 +17,7 @@ def written(tmp_path, whisper_files):
     state = whisper_files.small_state()
     torch.save({"dims": {}, "model_state_dict": state}, tmp_path / "model.pt")
     (tmp_path / "model.bin").write_bytes(whisper_files.ctranslate2(whisper_files.variables(state)))
-    save_file(huggingface_names(state), tmp_path / "model.safetensors")
+    save_file(whisper_files.huggingface(state), tmp_path / "model.safetensors")
     return tmp_path
 
 
@@ -62,8 +38,8 @@ def test_all_three_forms_give_the_same_outputs(written):
 
 
 def test_names_without_the_prefix_model_are_read_too(tmp_path, whisper_files):
-    state = {k.removeprefix("model."): v for k, v in huggingface_names(whisper_files.small_state()).items()}
-    save_file(state, tmp_path / "x.safetensors")
+    state = whisper_files.huggingface(whisper_files.small_state())
+    save_file({k.removeprefix("model."): v for k, v in state.items()}, tmp_path / "x.safetensors")
     assert read_whisper_huggingface(tmp_path / "x.safetensors").keys() == whisper_files.small_state().keys()
 
 
