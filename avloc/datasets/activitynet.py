@@ -12,10 +12,9 @@ from avloc.datasets.annotation import (
     AnnotatedDataset,
     find_annotation,
     make_reference,
-    number_of,
     read_text,
-    spans_of,
 )
+from avloc.datasets.fields import number_of, spans_of, word_of
 from avloc.errors import AnnotationError
 from avloc.registry import DATASETS
 from avloc.structures import Reference
@@ -61,5 +60,5 @@ def activitynet_references(path: Path) -> Iterator[Reference]:
             name,
             spans_of(found, "segments", where),
             duration=number_of(entry, "duration", where),
-            attributes={"split": entry.get("subset")},
+            attributes={"split": word_of(entry, "subset", where)},
         )

@@ -4,14 +4,13 @@ Nothing is written into the folder of a data set, and no medium is opened before
 """
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from avloc.datasets.fields import Rows, shown
 from avloc.errors import AnnotationError, SegmentError
 from avloc.structures import Recording, Reference, Segment, Timeline
 
-Rows = tuple[tuple[float, float], ...]
 NOTHING = Timeline(())  # of most recordings, so one for all
 WHITE = " \t\r\n"
 SUBSET = "subset"
@@ -151,10 +150,12 @@ def json_entries(path: Path) -> Iterator[dict]:
             return
         try:
             entry, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise AnnotationError(f"{str(path)!r}, entry {number}: not JSON: {error}") from error
+        except RecursionError as error:
+            raise AnnotationError(f"{str(path)!r}, entry {number}: nested too deep to be read") from error
         if not isinstance(entry, dict):
-            raise AnnotationError(f"{str(path)!r}, entry {number}: expected an object, got {entry!r:.100}")
+            raise AnnotationError(f"{str(path)!r}, entry {number}: expected an object, got {shown(entry)}")
         yield entry
         number += 1
         at = _after_white(text, at)
@@ -166,55 +167,6 @@ def _after_white(text: str, at: int) -> int:
     while at < len(text) and text[at] in WHITE:
         at += 1
     return at
-
-
-def text_of(entry: Mapping, key: str, where: str) -> str:
-    """Text under ``key``; AnnotationError with file and key if there is none."""
-    value = entry.get(key)
-    if not isinstance(value, str) or not value:
-        raise AnnotationError(f"{where}: expected text under {key!r}, got {value!r:.100}")
-    return value
-
-
-def spans_of(entry: Mapping, key: str, where: str) -> Rows:
-    """Rows [start_s, end_s] under ``key``; none where it is absent or null.
-
-    Raises
-    ------
-    AnnotationError
-        With file, recording and key, for anything but finite numbers with end >= start.
-    """
-    value = entry.get(key)
-    if value == []:
-        return ()
-    rows = []
-    if value is not None and not isinstance(value, list | tuple):
-        raise AnnotationError(f"{where}: {key} must be [[start_s, end_s], ...], got {value!r:.100}")
-    for row in value or ():
-        try:
-            start, end = (float(time) for time in row)
-        except (TypeError, ValueError):
-            start = end = math.nan
-        if not (math.isfinite(start) and math.isfinite(end) and start <= end):
-            raise AnnotationError(
-                f"{where}: {key} must be [[start_s, end_s], ...] with end >= start, got {row!r:.100}"
-            )
-        rows.append((start, end))
-    return tuple(rows)
-
-
-def number_of(entry: Mapping, key: str, where: str) -> float | None:
-    """Finite number under ``key``, or None where it is absent, null or empty; else AnnotationError."""
-    value = entry.get(key)
-    if value is None or value == "":
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise AnnotationError(f"{where}: {key} must be a number, got {value!r:.100}")
-    return number
 
 
 def make_reference(

@@ -18,11 +18,9 @@ from avloc.datasets.annotation import (
     find_annotation,
     json_entries,
     make_reference,
-    number_of,
     read_text,
-    spans_of,
-    text_of,
 )
+from avloc.datasets.fields import choice_of, number_of, spans_of, text_of, word_of
 from avloc.errors import AnnotationError
 from avloc.registry import DATASETS
 from avloc.structures import Reference
@@ -106,37 +104,36 @@ def listed_files(path: str | Path) -> list[str]:
 def _reference_beside(path: Path, folder: Path) -> Reference:
     try:
         entry = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise AnnotationError(f"{str(path)!r}: not JSON: {error}") from error
+    except RecursionError as error:
+        raise AnnotationError(f"{str(path)!r}: nested too deep to be read") from error
     if not isinstance(entry, dict):
         raise AnnotationError(f"{str(path)!r}: expected an object, got {type(entry).__name__}")
-    name = entry.get("file") or path.relative_to(folder).with_suffix(".mp4").as_posix()
-    return _reference(entry, name, repr(str(path)), split=None)
+    where = repr(str(path))
+    name = word_of(entry, "file", where) or path.relative_to(folder).with_suffix(".mp4").as_posix()
+    return _reference(entry, name, where, split=None)
 
 
 def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Reference:
-    modify_type = entry.get("modify_type")
-    if modify_type is not None and modify_type not in MODALITIES:
+    modify_type = choice_of(entry, "modify_type", where, MODALITIES)
+    if entry.get("fake_segments") is None and modify_type != "real":
         raise AnnotationError(
-            f"{where}: modify_type must be one of {sorted(MODALITIES)}, got {modify_type!r}"
-        )
-    if "fake_segments" not in entry and modify_type != "real":
-        raise AnnotationError(
-            f"{where}: expected 'fake_segments', got the keys {sorted(entry)}; "
+            f"{where}: expected 'fake_segments', got the keys {sorted(entry)}, or null; "
             "a list without truth cannot be scored"
         )
     rows = spans_of(entry, "fake_segments", where)
     modality = MODALITIES.get(modify_type)
     frames = number_of(entry, "video_frames", where)
     attributes = {
-        "split": sys.intern(str(entry["split"])) if entry.get("split") else split,
+        "split": word_of(entry, "split", where) or split,
         "modality": modality if rows or modality is None else "none",
     }
-    generators = [entry[key] for key in ("audio_model", "video_model") if entry.get(key)]
-    if generators:
-        attributes["generator"] = sys.intern("+".join(map(str, generators)))  # one of a few, a million times
-    if isinstance(entry.get("original"), str):
-        attributes["source"] = entry["original"]
+    models = [word_of(entry, key, where) for key in ("audio_model", "video_model")]
+    if generators := [model for model in models if model is not None]:
+        attributes["generator"] = sys.intern("+".join(generators))  # one of a few, a million times
+    if (source := word_of(entry, "original", where)) is not None:
+        attributes["source"] = source
     return make_reference(
         name,
         rows,
@@ -149,11 +146,12 @@ def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Refe
 
 def _of_stream(entry: dict, stream: str, modality: str | None, rows: tuple, where: str) -> tuple | None:
     """Rows of one stream: none if it was not modified, whatever is listed under it; None: not known."""
+    key = f"{stream}_fake_segments"
+    listed = spans_of(entry, key, where)
     if modality is not None and modality not in (stream, "both"):
         return ()
-    key = f"{stream}_fake_segments"
     if key in entry:
-        return spans_of(entry, key, where)
+        return listed
     return rows if modality is not None else None
 
 

@@ -15,16 +15,14 @@ from avloc.datasets.annotation import (
     find_annotation,
     json_entries,
     make_reference,
-    number_of,
-    spans_of,
-    text_of,
 )
+from avloc.datasets.fields import flag_of, number_of, spans_of, text_of, word_of
 from avloc.errors import AnnotationError
 from avloc.registry import DATASETS
 from avloc.structures import Reference
 
 FILES = ("metadata.min.json", "metadata.json")
-KEPT = ("original", "video_frames", "audio_frames", "n_fakes")
+COUNTS = ("video_frames", "audio_frames", "n_fakes")
 
 
 @DATASETS.register_module()
@@ -55,27 +53,31 @@ def lavdf_references(path: Path) -> Iterator[Reference]:
     for number, entry in enumerate(json_entries(path)):
         name = text_of(entry, "file", f"{str(path)!r}, entry {number}")
         where = f"{str(path)!r}, {name!r}"
-        if "fake_periods" not in entry and number_of(entry, "n_fakes", where) != 0:
-            raise AnnotationError(f"{where}: expected 'fake_periods', got the keys {sorted(entry)}")
+        if entry.get("fake_periods") is None and number_of(entry, "n_fakes", where) != 0:
+            raise AnnotationError(f"{where}: expected 'fake_periods', got the keys {sorted(entry)}, or null")
         rows = spans_of(entry, "fake_periods", where)
-        modality = _modality(entry)
+        modality = _modality(entry, where)
         audio, visual = by_stream(rows, modality)
-        attributes = {key: entry[key] for key in KEPT if key in entry}
-        attributes |= {"split": _split(entry, name), "modality": modality if rows else "none"}
-        if isinstance(entry.get("original"), str):
-            attributes["source"] = entry["original"]
+        source = word_of(entry, "original", where)
+        attributes = {"original": source} if "original" in entry else {}
+        for key in COUNTS:
+            if number_of(entry, key, where) is not None:
+                attributes[key] = entry[key]  # as it stands: a whole number
+        attributes |= {"split": _split(entry, name, where), "modality": modality if rows else "none"}
+        if source is not None:
+            attributes["source"] = source
         duration = number_of(entry, "duration", where)
         yield make_reference(name, rows, audio=audio, visual=visual, duration=duration, attributes=attributes)
 
 
-def _modality(entry: dict) -> str | None:
+def _modality(entry: dict, where: str) -> str | None:
     if "modify_video" not in entry and "modify_audio" not in entry:
         return None
-    changed = (bool(entry.get("modify_audio")), bool(entry.get("modify_video")))
+    changed = tuple(bool(flag_of(entry, key, where)) for key in ("modify_audio", "modify_video"))
     return {(True, True): "both", (True, False): "audio", (False, True): "visual"}.get(changed)
 
 
-def _split(entry: dict, name: str) -> str | None:
+def _split(entry: dict, name: str, where: str) -> str | None:
     """Split of an entry; where it says none, the folder that its file lies in."""
     folder = name.split("/")[0]
-    return entry.get("split") or (folder if folder in SPLITS else None)
+    return word_of(entry, "split", where) or (folder if folder in SPLITS else None)

@@ -89,7 +89,7 @@ def read_rows(path: Path) -> list[dict]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise AnnotationError(f"{str(path)!r}, line {number}: not JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get("path"), str):
             raise AnnotationError(f"{str(path)!r}, line {number}: expected an object with 'path'")
