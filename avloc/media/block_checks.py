@@ -29,7 +29,7 @@ PICTURES = {
     "face": ("<i4", ("m",)),
     "boxes": ("<f4", ("m", 4)),
 }
-COLOUR = {"frame": ("|u1", ("h", "w", 3))}
+COLOUR = {"frame": ("|u1", ("h", "w", 3)), "source_index": ("<i8", (1,))}
 
 
 class DurationError(ProtocolError):
@@ -109,8 +109,7 @@ class BlockCheck:
     def _check_pictures(self, arrays: Mapping[str, np.ndarray]) -> int:
         n = check_arrays("video", arrays, PICTURES | self._crops)["n"]
         sources, cuts = arrays["source_index"], arrays["cuts"]
-        if sources.min(initial=0) < -1 or sources.max(initial=0) > LARGEST:
-            raise ProtocolError("video: frames are counted from 0, or -1 for none")
+        _check_sources("video", sources)
         _check_flags("video: cuts", cuts)
         if self._next["video"] == self._first_frame and cuts[:1].any():
             raise ProtocolError("video: the first frame is no cut")
@@ -137,7 +136,13 @@ class BlockCheck:
         self._colour_size = self._colour_size or size
         if size != self._colour_size or not 1 <= size[0] * size[1] <= self._limits["pixels"]:
             raise ProtocolError(f"colour: the size {size} is over a cap, empty or not that of before")
+        _check_sources("colour", arrays["source_index"])
         return 1
+
+
+def _check_sources(what: str, sources: np.ndarray) -> None:
+    if sources.min(initial=0) < -1 or sources.max(initial=0) > LARGEST:
+        raise ProtocolError(f"{what}: frames are counted from 0, or -1 for none")
 
 
 def _check_flags(what: str, flags: np.ndarray) -> None:

@@ -173,25 +173,33 @@ class ColourTrack:
     """Gives every grid frame in colour, one message a frame, for tools that render short clips."""
 
     is_picture: ClassVar[bool] = True
-    is_over: ClassVar[bool] = False
 
     def __init__(self, clock: FrameClock, convert: Callable[..., Any]) -> None:
         self.clock = clock
         self._convert = convert
         self._held: Any = None
         self._size: tuple[int, int] | None = None
+        self.n_before: Callable[[int | None], int] = lambda pts: 0  # as of PictureTrack
+        self._n_before = 0
         self.n_frames = 0
-        self.n_grid_frames = 0
+        self.n_grid_frames = clock.next
         self.face_s = 0.0
 
     @property
     def n_sources(self) -> int:
-        """Source frames so far."""
-        return self.n_frames
+        """Source frames so far, those before the first one that was decoded included."""
+        return self._n_before + self.n_frames
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last frame that is wanted was shown."""
+        return self.clock.is_over
 
     def push(self, frame: Any, time: Fraction | None) -> Iterator[Message]:
         """Take one decoded frame; yield the grid frames at which the one before it is shown."""
         shown = self.clock.push(time)
+        if not self.n_frames:
+            self._n_before = self.n_before(frame.pts)
         yield from self._emit(frame if self._held is None else self._held, shown)
         self._held = frame
         self.n_frames += 1
@@ -208,11 +216,11 @@ class ColourTrack:
         width, height = self._size
         picture = self._convert(frame, format="rgb24", width=width, height=height).to_ndarray()
         picture = np.ascontiguousarray(to_upright(picture, frame.rotation))
+        source = np.array([self.n_sources - 1 if self.n_frames else -1], np.int64)
         for index in shown:
             self.n_grid_frames = index + 1
-            yield Message(
-                "colour", {"start": index, "media_s": float((index + 1) / GRID_RATE)}, {"frame": picture}
-            )
+            fields = {"start": index, "media_s": float((index + 1) / GRID_RATE)}
+            yield Message("colour", fields, {"frame": picture, "source_index": source})
 
 
 def to_upright(picture: np.ndarray, rotation: float) -> np.ndarray:

@@ -77,35 +77,46 @@ def read_frames(path: str | os.PathLike) -> tuple[np.ndarray, Fraction]:
         )
     frames = []
     with closing(stream_frames(recording)) as pictures:
-        for picture in pictures:
+        for _, picture in pictures:
             frames.append(picture)
             if len(frames) > LONGEST_COLOUR_S * GRID_RATE:
                 raise ValueError(f"read_frames holds all frames: at most {LONGEST_COLOUR_S} s, got more")
     return np.stack(frames), GRID_RATE
 
 
-def stream_frames(recording: Recording) -> Iterator[np.ndarray]:
+def stream_frames(
+    recording: Recording, *, limits: Limits | None = None, frames: tuple[int, int | None] = (0, None)
+) -> Iterator[tuple[int, np.ndarray]]:
     """Iterate the pictures of a recording of any length in colour on the 25 Hz grid.
+
+    Parameters
+    ----------
+    recording : Recording
+    limits, frames
+        As of ``Decoder``.
 
     Yields
     ------
+    int
+        Source frame, in order of presentation, that is shown at the centre of the next grid frame; -1 where
+        the first one stands in before it begins.
     uint8 (H, W, 3)
-        The picture shown at the centre of each grid frame, upright; the first one stands in before it begins.
+        Its picture, upright.
 
     Raises
     ------
     MissingStreamError
         If the file has no video stream.
     UnreadableMediaError
-        If it cannot be decoded.
+        If it cannot be decoded, or goes over a limit.
     """
     if recording.video is None:
         raise MissingStreamError(recording.path, "expected a video stream, got none", reason="no_samples")
-    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour", "frames": (0, None)}
+    fields = {"crops": [], "sample_rate": 16_000, "picture": "colour", "frames": frames}
     with (
         borrow_supervisor() as supervisor,
-        closing(request_blocks(supervisor, recording, fields, Limits())) as messages,
+        closing(request_blocks(supervisor, recording, fields, limits or Limits())) as messages,
     ):
         for message in messages:
             if message.kind == "colour":
-                yield message.arrays["frame"]
+                yield int(message.arrays["source_index"][0]), message.arrays["frame"]

@@ -153,12 +153,12 @@ class Localizer:
     def _localize(self, recording: Recording, landmarks: LandmarkTrack | None) -> Prediction:
         self._check_asked(recording)
         given = () if landmarks is None else ("faces are where the given landmarks say",)
-        if landmarks is None and self._needs_landmarks and recording.video is not None:
-            landmarks = find_landmarks(recording, limits=self._limits)
         pairer = Pairer(WindowAnalyser(self._network, device=self.device))
         findings: dict[Key, ChannelFindings] = {}
         start_s, end_s = self.settings.start_s, self.settings.end_s
         first, last = GRID.index(start_s or 0.0), None if end_s is None else GRID.index_after(end_s)
+        if landmarks is None and self._needs_landmarks and recording.video is not None:
+            landmarks = find_landmarks(recording, limits=self._limits, frames=(first, last))
         # Without a branch for pictures faces are followed all the same: results tell of them.
         crops = self._network.inputs.get("visual", MOUTH)
         decoder = Decoder(

@@ -157,7 +157,11 @@ def test_a_report_that_does_not_fit_is_a_breach(changes):
         Message("heartbeat", {}, {"samples": np.zeros(3, np.float32)}),
         Message("ready"),
         Message("no such kind"),
-        Message("colour", {"start": 0, "media_s": 0.04}, {"frame": np.zeros((48, 64, 3), np.uint8)}),
+        Message(
+            "colour",
+            {"start": 0, "media_s": 0.04},
+            {"frame": np.zeros((48, 64, 3), np.uint8), "source_index": np.zeros(1, np.int64)},
+        ),
     ],
 )
 def test_what_no_request_has_as_an_answer_is_a_breach(message):

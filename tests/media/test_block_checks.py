@@ -43,9 +43,11 @@ def pictures(start: int = 0, n: int = 25, rows=(), cuts=(), **arrays) -> Message
     return Message("video", {"start": start, "media_s": (start + n) / 25}, {**known, **arrays})
 
 
-def colour(start: int, shape=(48, 64, 3)) -> Message:
+def colour(start: int, shape=(48, 64, 3), source: int = 0) -> Message:
     return Message(
-        "colour", {"start": start, "media_s": (start + 1) / 25}, {"frame": np.zeros(shape, np.uint8)}
+        "colour",
+        {"start": start, "media_s": (start + 1) / 25},
+        {"frame": np.zeros(shape, np.uint8), "source_index": np.array([source])},
     )
 
 
@@ -180,6 +182,7 @@ def test_colour_keeps_its_size_under_the_cap():
     check = decoding(picture="colour", audio=None, crops=[])
     check(colour(0))
     refuse(check, colour(1, (64, 48, 3)))
+    refuse(check, colour(1, source=-2))
     for shape in ((48, 64, 4), (8000, 8000, 3), (48, 64), (0, 64, 3)):
         refuse(decoding(picture="colour", audio=None, crops=[]), colour(0, shape))
 

@@ -158,3 +158,28 @@ def test_a_truncated_video_is_said_to_be_analysed_in_part(clip, imported, monkey
     prediction = load_localizer("parity", min_score=0.0)(path, tracks=track)
     assert max(d.segment.end for d in prediction.detections) <= 48 / 25
     assert prediction.analysed.coverage_visual == pytest.approx(48 / 126, abs=0.02)
+
+
+def test_landmarks_are_looked_for_in_the_part_alone_and_under_the_limits(imported, monkeypatch, tmp_path):
+    from fractions import Fraction
+
+    from avloc.media.encode import write_video
+    from avloc.media.supervisor import Limits
+    from avloc.pipelines import landmarks, localize
+
+    asked, face = [], np.array([[[44.0, 40], [84, 40], [64, 60], [64, 76]]])
+    make_track = landmarks.make_track
+
+    def noted(recording, find, **given):
+        asked.append(given)
+        return make_track(recording, lambda picture: face, **given)
+
+    monkeypatch.setenv("AVLOC_HOME", str(imported))
+    monkeypatch.setattr(localize, "check_finder", lambda name: None)
+    monkeypatch.setattr(landmarks, "FaceLandmarker", lambda **options: None)
+    monkeypatch.setattr(landmarks, "make_track", noted)
+    write_video(tmp_path / "a.mp4", [np.full((96, 128, 3), i, np.uint8) for i in range(150)], Fraction(25))
+    limits = Limits(wall_factor=20.0)
+    prediction = load_localizer("dimodif", start_s=2.0, end_s=3.0, limits=limits)(tmp_path / "a.mp4")
+    assert prediction.status == Status.ANALYSED
+    assert asked == [{"limits": limits, "frames": (50, 75)}]

@@ -12,6 +12,7 @@ from avloc.media.decode import Decoder, VideoBlock
 from avloc.media.encode import write_video
 from avloc.media.landmarks import read_landmarks
 from avloc.media.probe import open_recording
+from avloc.media.supervisor import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 HAS_MEDIAPIPE = importlib.util.find_spec("mediapipe") is not None
@@ -41,6 +42,36 @@ def test_landmarks_belong_to_the_frames_that_they_were_found_on(make_tracks, tmp
     assert len(track.frame) == len(shades) // step and set(np.diff(track.frame)) == {step}
     assert not track.face.any()
     np.testing.assert_allclose(track.points[:, 0, 0] - 24, shades[track.frame] / 4, atol=1.0)
+
+
+@pytest.fixture
+def brighter(tmp_path):
+    """A clip of 200 frames, its 0.25 s of sound, and a finder that notes the shades it was shown."""
+    frames = [np.full((96, 128, 3), 20 + i, np.uint8) for i in range(200)]
+    write_video(tmp_path / "b.mp4", frames, Fraction(25))
+    seen = []
+
+    def find(picture: np.ndarray) -> np.ndarray:
+        seen.append(round(picture.mean()) - 20)
+        return FACE[None]
+
+    return tmp_path / "b.mp4", find, seen
+
+
+@pytest.mark.parametrize("part", [(0, 50), (90, 110), (180, None), (300, None)])
+def test_a_part_is_looked_at_with_a_second_of_context(make_tracks, brighter, part):
+    path, find, seen = brighter
+    first, last = part
+    track = make_tracks.make_track(open_recording(path), find, frames=part)
+    expected = np.arange(200)[max(0, first - 25) : None if last is None else last + 25]
+    assert track.frame.tolist() == expected.tolist()  # counted from the beginning of the recording
+    assert np.abs(np.array(seen) - expected).max(initial=0) <= 2  # of a lossy codec
+
+
+def test_what_lies_behind_a_limit_is_not_looked_at(make_tracks, brighter, caplog):
+    path, find, _ = brighter
+    track = make_tracks.make_track(open_recording(path), find, limits=Limits(duration_s=2.0))
+    assert 50 <= len(track.frame) <= 65 and "duration_s" in caplog.text
 
 
 @pytest.mark.dataset
