@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from avloc.cli.main import main
-from avloc.datasets.named import NAMED
+from avloc.datasets.named import data_sets
 from avloc.media.landmarks import read_landmarks
 from avloc.metrics import PROTOCOLS
 from avloc.report.reasons import EXPLANATIONS
@@ -186,7 +186,7 @@ def test_every_option_that_the_page_of_evaluation_names_exists(capsys):
 
 
 def test_every_protocol_and_data_set_is_on_the_page_of_evaluation():
-    for name in (*PROTOCOLS, *NAMED):
+    for name in (*PROTOCOLS, *data_sets()):
         assert f"`{name}`" in PAGES["evaluation.md"], name
 
 

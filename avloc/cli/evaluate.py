@@ -7,14 +7,13 @@ import click
 
 from avloc.cli.main import configure_logging
 from avloc.cli.options import verbosity
-
-PROTOCOLS = ("corrected", "lavdf", "av1m", "anet")
+from avloc.metrics.protocols import PROTOCOLS
 
 
 @click.command()
 @click.argument("predictions")
 @click.option("--references", required=True, metavar="PATH", help="Annotation file or folder of a data set.")
-@click.option("--protocol", type=click.Choice(PROTOCOLS), default="corrected", show_default=True)
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="corrected", show_default=True)
 @click.option("--split", metavar="NAME", help="Of the references; by default all that the file holds.")
 @click.option(
     "--dataset", metavar="NAME", help="What the references are, where that cannot be told from them."

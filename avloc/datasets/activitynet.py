@@ -39,6 +39,8 @@ class ActivityNetDataset(AnnotatedDataset):
         With file and name.
     """
 
+    names = ("activitynet",)
+
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
         path = find_annotation(root, FILES)
         super().__init__(path, path.parent, activitynet_references(path), split=split)

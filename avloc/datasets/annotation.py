@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from avloc.datasets.base import NamedDataset
 from avloc.datasets.fields import Rows, shown
 from avloc.errors import AnnotationError, SegmentError
 from avloc.structures import Recording, Reference, Segment, Timeline
@@ -17,7 +18,7 @@ SUBSET = "subset"
 SPLITS = ("train", "dev", "val", "test", "testA", "testB")
 
 
-class AnnotatedDataset:
+class AnnotatedDataset(NamedDataset):
     """Recordings of one annotation file, in its order.
 
     Parameters
@@ -127,6 +128,11 @@ def read_text(path: Path) -> str:
         raise AnnotationError(
             f"{str(path)!r}: expected an annotation file in UTF-8, got {error!r}"
         ) from error
+
+
+def first_line(path: Path) -> str:
+    """Give the first line of a file that is not blank, or nothing; AnnotationError as of ``read_text``."""
+    return next((line for line in read_text(path).splitlines() if line.strip()), "")
 
 
 def json_entries(path: Path) -> Iterator[dict]:

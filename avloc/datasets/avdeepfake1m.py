@@ -25,8 +25,8 @@ from avloc.errors import AnnotationError
 from avloc.registry import DATASETS
 from avloc.structures import Reference
 
-FILES = ("{split}_metadata.json", "metadata.json", "val_metadata.json", "train_metadata.json")
-SPLIT_ENDINGS = ("_metadata.json", "_files.txt")  # of the files in the folder, behind the split
+WHOLE = "metadata.json"
+WITH_TRUTH, WITHOUT = "{}_metadata.json", "{}_files.txt"  # of one split
 FRAME_RATE = 25  # of every recording of the set, Hz
 MODALITIES = {
     "real": "none",
@@ -44,7 +44,7 @@ class AvDeepfake1mDataset(AnnotatedDataset):
     ----------
     root : str or Path
         The folder with ``{train,val}_metadata.json``, one such file, or a folder with a JSON file beside each
-        recording.
+        recording; these may lie in a folder for each split, ids are relative to it then.
     split : str or None
         ``"train"`` or ``"val"``; None: all of the file, or of both files.
 
@@ -54,20 +54,65 @@ class AvDeepfake1mDataset(AnnotatedDataset):
         With file and key.
     """
 
+    names = ("avdeepfake1m",)
+    marks = (WITH_TRUTH.format("train"), WITH_TRUTH.format("val"))
+
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
-        folder = Path(root)
-        beside = sorted(folder.rglob("*.json")) if folder.is_dir() and not list(folder.glob("*.json")) else []
-        if beside:
-            references = (_reference_beside(path, folder) for path in beside)
-            super().__init__(folder, folder, references, split=split)
-            return
-        both = [folder / f"{name}_metadata.json" for name in ("train", "val")]
-        if split is None and all(path.is_file() for path in both):
-            references = (reference for path in both for reference in avdeepfake1m_references(path))
-            super().__init__(folder, folder, references, split=split, place=_place)
-            return
-        path = find_annotation(root, [name.format(split=split) for name in FILES])
-        super().__init__(path, path.parent, avdeepfake1m_references(path), split=split, place=_place)
+        path, folder = Path(root), Path(root)
+        listed = _listed_in(folder)
+        if _has_files_beside(folder):
+            references = _references_beside(folder, split)
+        elif split is None and len(listed) > 1:
+            lists = [folder / WITH_TRUTH.format(name) for name in listed]
+            references = (reference for path in lists for reference in avdeepfake1m_references(path))
+        else:
+            asked = [WITH_TRUTH.format(split)] if split else []
+            path = find_annotation(root, [*asked, WHOLE, *map(WITH_TRUTH.format, listed or ("val", "train"))])
+            folder, references = path.parent, avdeepfake1m_references(path)
+        super().__init__(path, folder, references, split=split, place=_place)
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder holds a list, or the first JSON file beside a recording is one of these."""
+        if super().is_in(folder):
+            return True
+        path = next(_files_beside(folder), None) if _has_files_beside(folder) else None
+        return path is not None and bool({"fake_segments", "modify_type"} & _entry_of(path).keys())
+
+    @classmethod
+    def splits_in(cls, folder: Path) -> tuple[str, ...]:
+        """Give the splits that have a list, or a folder of recordings with JSON files."""
+        if not _has_files_beside(folder):
+            return _listed_in(folder)
+        return tuple(split for split in SPLITS if any(True for _ in _files_beside(folder / split)))
+
+
+def _listed_in(folder: Path) -> tuple[str, ...]:
+    """Give the splits that have a list with truth in a folder."""
+    return tuple(split for split in SPLITS if (folder / WITH_TRUTH.format(split)).is_file())
+
+
+def _has_files_beside(folder: Path) -> bool:
+    """Whether JSON files lie beside the recordings, and no list in their folder."""
+    if not folder.is_dir() or _listed_in(folder) or (folder / WHOLE).is_file():
+        return False
+    return any(True for _ in _files_beside(folder))
+
+
+def _files_beside(folder: Path) -> Iterator[Path]:
+    """Give the JSON files below a folder, and those in it that lie beside a recording."""
+    for path in folder.rglob("*.json"):
+        if path.parent != folder or path.with_suffix(".mp4").exists():
+            yield path
+
+
+def _references_beside(folder: Path, split: str | None) -> Iterator[Reference]:
+    """Truth of every JSON file beside a recording, in order of path; of one split where it has a folder."""
+    folders = {folder / name: name for name in SPLITS if (folder / name).is_dir()}
+    chosen = folder / split if split is not None and folder / split in folders else folder
+    for path in sorted(_files_beside(chosen)):
+        top = next((known for known in folders if path.is_relative_to(known)), folder)
+        yield _reference_beside(path, top, folders.get(top))
 
 
 def _place(reference: Reference, media: Path) -> str:
@@ -101,7 +146,14 @@ def listed_files(path: str | Path) -> list[str]:
     return names
 
 
-def _reference_beside(path: Path, folder: Path) -> Reference:
+def _reference_beside(path: Path, folder: Path, split: str | None) -> Reference:
+    entry, where = _entry_of(path), repr(str(path))
+    name = word_of(entry, "file", where) or path.relative_to(folder).with_suffix(".mp4").as_posix()
+    return _reference(entry, name, where, split=split)
+
+
+def _entry_of(path: Path) -> dict:
+    """Read the JSON file beside a recording."""
     try:
         entry = json.loads(read_text(path))
     except ValueError as error:
@@ -110,9 +162,7 @@ def _reference_beside(path: Path, folder: Path) -> Reference:
         raise AnnotationError(f"{str(path)!r}: nested too deep to be read") from error
     if not isinstance(entry, dict):
         raise AnnotationError(f"{str(path)!r}: expected an object, got {type(entry).__name__}")
-    where = repr(str(path))
-    name = word_of(entry, "file", where) or path.relative_to(folder).with_suffix(".mp4").as_posix()
-    return _reference(entry, name, where, split=None)
+    return entry
 
 
 def _reference(entry: dict, name: str, where: str, *, split: str | None) -> Reference:
@@ -161,7 +211,6 @@ def split_of_file(path: Path) -> str | None:
     return word if word in SPLITS else None
 
 
-def splits_in(folder: Path) -> set[str]:
-    """Give the splits that have a file of their own in a folder, with truth or as a list of names."""
-    found = {split_of_file(path) for path in folder.iterdir() if path.name.endswith(SPLIT_ENDINGS)}
-    return {split for split in found if split is not None}
+def splits_without_truth(folder: Path) -> tuple[str, ...]:
+    """Give the splits that have a list of names in a folder, such as ``testA_files.txt``."""
+    return tuple(split for split in SPLITS if (folder / WITHOUT.format(split)).is_file())

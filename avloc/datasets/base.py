@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from avloc.structures import Recording, Reference
 
@@ -25,3 +25,28 @@ class Dataset(Protocol):
 
     def __len__(self) -> int:
         """Count the recordings."""
+
+
+class NamedDataset:
+    """A data set that users call by a name, and that is known by what lies in its folder.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What users call it; several for sets that share a format.
+    marks : tuple of str
+        Files or folders of which its folder has one, and that of no other data set has any.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+    marks: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder is one of this data set."""
+        return any((folder / mark).exists() for mark in cls.marks)
+
+    @classmethod
+    def splits_in(cls, folder: Path) -> tuple[str, ...]:
+        """Give the splits of a folder that have annotations of their own; none where one file holds all."""
+        return ()

@@ -43,6 +43,9 @@ class FakeAvCelebDataset(AnnotatedDataset):
         With file and line, also where a forged recording is not there.
     """
 
+    names = ("fakeavceleb",)
+    marks = FILES
+
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
         path = find_annotation(root, FILES)
         super().__init__(path, path.parent, fakeavceleb_references(path), split=split)

@@ -39,6 +39,9 @@ class ForgeryNetDataset(AnnotatedDataset):
         With file and line.
     """
 
+    names = ("forgerynet",)
+    marks = FILES
+
     def __init__(
         self, *, root: str | Path, split: str | None = None, frame_rate: Fraction | None = None
     ) -> None:

@@ -43,6 +43,9 @@ class LavDfDataset(AnnotatedDataset):
         With file and key.
     """
 
+    names = ("lavdf", "psynd", "tvil")
+    marks = FILES
+
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
         path = find_annotation(root, FILES)
         super().__init__(path, path.parent, lavdf_references(path), split=split)

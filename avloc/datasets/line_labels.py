@@ -5,12 +5,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from avloc.datasets.annotation import AnnotatedDataset, find_annotation, make_reference, read_text
+from avloc.datasets.annotation import (
+    SPLITS,
+    AnnotatedDataset,
+    find_annotation,
+    first_line,
+    make_reference,
+    read_text,
+)
 from avloc.errors import AnnotationError
 from avloc.registry import DATASETS
 from avloc.structures import Reference
 
-FILES = ("label.txt", "labels.txt", "train_label.txt", "dev_label.txt", "test_label.txt")
+FILES = ("label.txt", "labels.txt")
+OF_SPLIT = "{}_label.txt"
+LINE = re.compile(r"\S+\s+\S+-[TF](/\S+-[TF])*(\s+\S+)?\s*")
 STRETCH = re.compile(r"([0-9.eE+-]+?)-([0-9.eE+]+)-([TF])")
 
 
@@ -22,8 +31,9 @@ class LineLabelDataset(AnnotatedDataset):
     ----------
     root : str or Path
         The label file, or its folder; ids are relative to that folder.
-    split : None
-        A file is one split.
+    split : str or None
+        Whose ``{split}_label.txt`` is read from the folder; None: ``label.txt``, or the only one that is
+        there.
 
     Raises
     ------
@@ -31,13 +41,38 @@ class LineLabelDataset(AnnotatedDataset):
         With file and line.
     """
 
+    names = ("had", "add")
+
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
-        path = find_annotation(root, FILES)
+        there = (split,) if split else self.splits_in(Path(root))
+        if len(there) > 1:
+            raise AnnotationError(f"{str(root)!r}: holds the splits {list(there)}; name one")
+        path = find_annotation(root, [*(OF_SPLIT.format(name) for name in there), *FILES])
         super().__init__(path, path.parent, line_references(path), split=split, place=_place)
+
+    @classmethod
+    def splits_in(cls, folder: Path) -> tuple[str, ...]:
+        """Give the splits whose ``{split}_label.txt`` is there, and no ``label.txt`` of all."""
+        if any((folder / name).is_file() for name in FILES):
+            return ()
+        return tuple(name for name in SPLITS if (folder / OF_SPLIT.format(name)).is_file())
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether the first label file of a folder has lines of such stretches."""
+        names = (*FILES, *(OF_SPLIT.format(name) for name in SPLITS))
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        return path is not None and is_of_stretches(first_line(path))
+
+
+def is_of_stretches(line: str) -> bool:
+    """Whether a line reads ``id s-e-T/s-e-F/... k``."""
+    return LINE.fullmatch(line) is not None
 
 
 def line_references(path: Path) -> Iterator[Reference]:
     """Truth of every line, in file order; fake stretches that touch are one segment."""
+    split = next((name for name in SPLITS if path.name == OF_SPLIT.format(name)), None)
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
@@ -52,7 +87,7 @@ def line_references(path: Path) -> Iterator[Reference]:
                 rows[-1] = (rows[-1][0], end)
             elif is_fake:
                 rows.append((start, end))
-        attributes = {"modality": "audio" if rows else "none"}
+        attributes = {"split": split, "modality": "audio" if rows else "none"}
         duration = max(end for _, end, _ in spans)
         yield make_reference(
             fields[0], tuple(rows), audio=tuple(rows), duration=duration, attributes=attributes

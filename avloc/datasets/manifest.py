@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from avloc.datasets.base import NamedDataset
 from avloc.errors import AnnotationError, SegmentError
 from avloc.registry import DATASETS
 from avloc.structures import Recording, Reference, Segment, Timeline
@@ -24,7 +25,7 @@ OWN_KEYS = ("path", "duration_s", "segments", "audio_segments", "visual_segments
 
 
 @DATASETS.register_module()
-class ManifestDataset:
+class ManifestDataset(NamedDataset):
     """Recordings that a generic manifest names.
 
     Parameters
@@ -39,6 +40,9 @@ class ManifestDataset:
     AnnotationError
         If the file cannot be read, a row is not as promised, or no row is left.
     """
+
+    names = ("manifest",)
+    marks = ("manifest.jsonl",)
 
     def __init__(self, *, root: str | Path, split: str | None = None) -> None:
         path = Path(root)

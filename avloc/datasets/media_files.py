@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avloc.datasets import avdeepfake1m, fakeavceleb, forgerynet, partialspoof
+from avloc.datasets import avdeepfake1m, fakeavceleb, forgerynet
 from avloc.datasets.annotation import find_annotation
-from avloc.datasets.named import NAMED, build_dataset, name_of
+from avloc.datasets.named import build_dataset, data_set, data_sets, name_of
 from avloc.errors import AnnotationError, ConfigError
 from avloc.registry import suggest
 
@@ -19,10 +19,6 @@ LIST = "list"  # of names, one a line
 NAMES = {
     "fakeavceleb": (fakeavceleb.FILES, fakeavceleb.fakeavceleb_names),
     "forgerynet": (forgerynet.FILES, forgerynet.forgerynet_names),
-}
-SPLITS_IN = {  # sets with a file for each split
-    "avdeepfake1m": avdeepfake1m.splits_in,
-    "partialspoof": partialspoof.splits_in,
 }
 
 
@@ -33,7 +29,7 @@ class MediaFiles:
     Parameters
     ----------
     dataset : str
-        Its name in ``NAMED``, or ``"list"``.
+        Its name in ``data_sets()``, or ``"list"``.
     split : str or None
         The split that they are of; None where there is only one, without a name.
     ids : tuple of str
@@ -54,8 +50,8 @@ def find_media(dataset: str, *, root: str | Path | None = None, split: str | Non
     Parameters
     ----------
     dataset : str
-        A name in ``NAMED``, or the path of a manifest, an annotation, the folder of a data set, or a list of
-        names, one a line.
+        A name in ``data_sets()``, or the path of a manifest, an annotation, the folder of a data set, or a
+        list of names, one a line.
     root : str or Path, or None
         With a name: the folder of the data set, its annotation or its list. With a path: the folder that the
         recordings lie in; None: that of the annotation or the list.
@@ -74,7 +70,8 @@ def find_media(dataset: str, *, root: str | Path | None = None, split: str | Non
         If the annotation is not as published, names a recording twice or none, or holds several splits and
         none is named.
     """
-    if dataset in NAMED:
+    known = data_sets()
+    if dataset in known:
         if root is None:
             raise ConfigError(f"{dataset!r} is the name of a data set; say with --root where it lies")
         kind, source, media = dataset, Path(root), None
@@ -82,10 +79,10 @@ def find_media(dataset: str, *, root: str | Path | None = None, split: str | Non
         kind, source, media = _kind_of(Path(dataset)), Path(dataset), root and Path(root)
     else:
         raise ConfigError(
-            f"no data set and no file is called {dataset!r}; {suggest(dataset, NAMED)}, and root says where"
+            f"no data set and no file is called {dataset!r}; {suggest(dataset, known)}, and root says where"
         )
-    if kind in SPLITS_IN and source.is_dir():
-        split = _only(SPLITS_IN[kind](source), split, source)
+    if kind != LIST and source.is_dir():
+        split = _only(_splits_in(kind, source), split, source)
     if kind in NAMES:
         files, names_of = NAMES[kind]
         path = find_annotation(source, files)
@@ -111,9 +108,16 @@ def _list_of(kind: str, source: Path, split: str | None) -> Path | None:
     """Find the list of names, of a split without truth."""
     if kind == LIST or (kind == "avdeepfake1m" and source.suffix == ".txt"):
         return source
-    listed = source / f"{split}_files.txt"
-    has_truth = (source / f"{split}_metadata.json").is_file()
-    return listed if kind == "avdeepfake1m" and listed.is_file() and not has_truth else None
+    if kind != "avdeepfake1m" or split is None or split in data_set(kind).splits_in(source):
+        return None
+    listed = source / avdeepfake1m.WITHOUT.format(split)
+    return listed if listed.is_file() else None
+
+
+def _splits_in(kind: str, folder: Path) -> set[str]:
+    """Give the splits of a folder that have files of their own, with truth or as a list of names."""
+    listed = avdeepfake1m.splits_without_truth(folder) if kind == "avdeepfake1m" else ()
+    return {*data_set(kind).splits_in(folder), *listed}
 
 
 def _below(folder: Path, split: str | None = None) -> Callable[[str], Path]:

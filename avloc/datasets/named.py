@@ -3,44 +3,33 @@
 import re
 from pathlib import Path
 
-from avloc.datasets.activitynet import ActivityNetDataset
-from avloc.datasets.annotation import json_entries, read_text
-from avloc.datasets.avdeepfake1m import AvDeepfake1mDataset
-from avloc.datasets.base import Dataset
-from avloc.datasets.fakeavceleb import FakeAvCelebDataset
-from avloc.datasets.forgerynet import ForgeryNetDataset
+from avloc.datasets import (  # noqa: F401 - they register themselves
+    activitynet,
+    avdeepfake1m,
+    fakeavceleb,
+    forgerynet,
+    manifest,
+    partialspoof,
+)
+from avloc.datasets.annotation import first_line, json_entries, read_text
+from avloc.datasets.base import Dataset, NamedDataset
 from avloc.datasets.lavdf import LavDfDataset
-from avloc.datasets.line_labels import LineLabelDataset
-from avloc.datasets.manifest import ManifestDataset
-from avloc.datasets.partialspoof import PartialSpoofDataset
+from avloc.datasets.line_labels import is_of_stretches
 from avloc.errors import AnnotationError, ConfigError
-from avloc.registry import suggest
+from avloc.registry import DATASETS, suggest
 
-NAMED = {
-    "lavdf": LavDfDataset,
-    "psynd": LavDfDataset,
-    "tvil": LavDfDataset,
-    "avdeepfake1m": AvDeepfake1mDataset,
-    "fakeavceleb": FakeAvCelebDataset,
-    "forgerynet": ForgeryNetDataset,
-    "partialspoof": PartialSpoofDataset,
-    "had": LineLabelDataset,
-    "add": LineLabelDataset,
-    "activitynet": ActivityNetDataset,
-    "manifest": ManifestDataset,
-}
-FOLDERS = {  # a file that only this data set has
-    "metadata.json": "lavdf",
-    "metadata.min.json": "lavdf",
-    "val_metadata.json": "avdeepfake1m",
-    "train_metadata.json": "avdeepfake1m",
-    "meta_data.csv": "fakeavceleb",
-    "video_list.txt": "forgerynet",
-    "segment_labels": "partialspoof",
-    "manifest.jsonl": "manifest",
-}
 TRIPLES = re.compile(r"\S+\s+[0-9]+(\s+-?[0-9]+)*\s*")
-STRETCHES = re.compile(r"\S+\s+\S+-[TF](/\S+-[TF])*(\s+\S+)?\s*")
+
+
+def data_sets() -> dict[str, type[NamedDataset]]:
+    """Give the registered data sets by the names that users call them.
+
+    Examples
+    --------
+    >>> data_sets()["tvil"].__name__
+    'LavDfDataset'
+    """
+    return {name: cls for cls in DATASETS.module_dict.values() for name in getattr(cls, "names", ())}
 
 
 def build_dataset(name: str, *, root: str | Path, split: str | None = None) -> Dataset:
@@ -67,9 +56,15 @@ def build_dataset(name: str, *, root: str | Path, split: str | None = None) -> D
     AnnotationError
         With file and key, if the annotation is not as published.
     """
-    if name not in NAMED:
-        raise ConfigError(f"no data set is called {name!r}; {suggest(name, NAMED)}")
-    return NAMED[name](root=root, split=split)
+    return data_set(name)(root=root, split=split)
+
+
+def data_set(name: str) -> type[NamedDataset]:
+    """Give the data set of a name; ConfigError with the closest if there is none."""
+    known = data_sets()
+    if name not in known:
+        raise ConfigError(f"no data set is called {name!r}; {suggest(name, known)}")
+    return known[name]
 
 
 def name_of(root: str | Path) -> str:
@@ -78,16 +73,11 @@ def name_of(root: str | Path) -> str:
     Raises
     ------
     AnnotationError
-        If it is not there or of no known shape.
+        If it is not there, of no known shape, or a folder with the annotations of two data sets.
     """
     root = Path(root)
     if root.is_dir():
-        found = next((name for file, name in FOLDERS.items() if (root / file).exists()), None)
-        if found == "lavdf":
-            return _name_of_json(root / next(f for f in FOLDERS if (root / f).exists()))
-        if found is None:
-            raise _unknown(root, f"a folder without {', '.join(FOLDERS)}")
-        return found
+        return _name_of_folder(root)
     if not root.exists():
         raise AnnotationError(f"{str(root)!r}: expected an annotation file or folder, there is none")
     if root.suffix == ".npy":
@@ -99,6 +89,21 @@ def name_of(root: str | Path) -> str:
     if root.suffix == ".txt":
         return _name_of_lines(root)
     return _name_of_json(root)
+
+
+def _name_of_folder(folder: Path) -> str:
+    found = [cls for cls in dict.fromkeys(data_sets().values()) if cls.is_in(folder)]
+    if len(found) > 1:
+        names = [cls.names[0] for cls in found]
+        raise AnnotationError(
+            f"{str(folder)!r}: holds annotations of {names}; say which with --dataset, or give the file"
+        )
+    if not found:
+        marks = sorted({mark for cls in data_sets().values() for mark in cls.marks})
+        raise _unknown(folder, f"a folder without {', '.join(marks)} and without JSON beside recordings")
+    if found[0] is LavDfDataset:  # AV-Deepfake1M may have a list of that name, too
+        return _name_of_json(next(folder / mark for mark in found[0].marks if (folder / mark).exists()))
+    return found[0].names[0]
 
 
 def _name_of_json(path: Path) -> str:
@@ -118,8 +123,8 @@ def _name_of_json(path: Path) -> str:
 
 
 def _name_of_lines(path: Path) -> str:
-    line = next((line for line in read_text(path).splitlines() if line.strip()), "")
-    if STRETCHES.fullmatch(line):
+    line = first_line(path)
+    if is_of_stretches(line):
         return "had"
     if TRIPLES.fullmatch(line):
         return "forgerynet"

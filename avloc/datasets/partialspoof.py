@@ -33,7 +33,7 @@ class PartialSpoofDataset(AnnotatedDataset):
     root : str or Path
         The folder of the data base, its ``segment_labels``, or one ``.npy`` file.
     split : str or None
-        ``"train"``, ``"dev"`` or ``"eval"``; None: the first that is there.
+        ``"train"``, ``"dev"`` or ``"eval"``; None: the only one that is there.
     step_s : float or None [s]
         Length of a stretch; None: the shortest that is there.
 
@@ -43,7 +43,12 @@ class PartialSpoofDataset(AnnotatedDataset):
         With file and recording.
     """
 
+    names = ("partialspoof",)
+
     def __init__(self, *, root: str | Path, split: str | None = None, step_s: float | None = None) -> None:
+        there = self.splits_in(Path(root))
+        if split is None and len(there) > 1:
+            raise AnnotationError(f"{str(root)!r}: holds the splits {list(there)}; name one")
         path = _find(Path(root), split, step_s)
         told = NAME.fullmatch(path.name)["split"]
         folder = path.parent.parent if path.parent.name == "segment_labels" else path.parent
@@ -54,6 +59,17 @@ class PartialSpoofDataset(AnnotatedDataset):
             split=split,
             place=lambda reference, media: f"{told}/con_wav/{reference.recording_id}.wav",
         )
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether a folder, or its ``segment_labels``, holds files of labels."""
+        return any(True for _ in _label_files(folder))
+
+    @classmethod
+    def splits_in(cls, folder: Path) -> tuple[str, ...]:
+        """Give the splits whose labels are there, in the order of ``SPLITS``."""
+        there = {told["split"] for _, told in _label_files(folder)}
+        return (*(name for name in SPLITS if name in there), *sorted(there - set(SPLITS)))
 
 
 def partialspoof_references(path: Path) -> Iterator[Reference]:
@@ -76,31 +92,28 @@ def partialspoof_references(path: Path) -> Iterator[Reference]:
         )
 
 
-def splits_in(folder: Path) -> set[str]:
-    """Give the splits that have labels in a folder of the data base, or in its ``segment_labels``."""
-    return {split for split, _, _ in _label_files(folder)}
-
-
-def _label_files(root: Path) -> list[tuple[str, float, Path]]:
-    """Split, step in seconds and path of every file of labels below a folder."""
-    folder = root / "segment_labels" if (root / "segment_labels").is_dir() else root
-    names = [(NAME.fullmatch(path.name), path) for path in folder.glob("*.npy")] if folder.is_dir() else []
-    return [(told["split"], float(told["step"]), path) for told, path in names if told]
-
-
 def _find(root: Path, split: str | None, step_s: float | None) -> Path:
     if root.is_file():
         return root
     found = [
-        (SPLITS.index(name) if name in SPLITS else len(SPLITS), step, path)
-        for name, step, path in _label_files(root)
-        if split in (None, name) and step_s in (None, step)
+        (float(told["step"]), path)
+        for path, told in _label_files(root)
+        if split in (None, told["split"]) and step_s in (None, float(told["step"]))
     ]
     if not found:
         raise AnnotationError(
-            f"{str(root)!r}: expected {split or 'SPLIT'}_seglab_{step_s or 'SECONDS'}.npy, none is there"
+            f"{str(root)!r}: expected {split or 'SPLIT'}_seglab_{step_s or 'SECONDS'}.npy there or in its "
+            "segment_labels, none is there"
         )
-    return min(found)[2]
+    return min(found)[1]
+
+
+def _label_files(root: Path) -> Iterator[tuple[Path, re.Match]]:
+    """Give the files of labels in a folder or its ``segment_labels``, and what their names say."""
+    folder = root / "segment_labels" if (root / "segment_labels").is_dir() else root
+    for path in folder.glob("*.npy") if folder.is_dir() else ():
+        if (told := NAME.fullmatch(path.name)) is not None:
+            yield path, told
 
 
 class _Note:

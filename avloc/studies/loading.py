@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avloc.datasets.annotation import in_split
-from avloc.datasets.named import build_dataset, name_of
+from avloc.datasets.named import build_dataset, data_set, name_of
 from avloc.errors import AnnotationError
 from avloc.metrics.evaluate import some
 from avloc.metrics.prediction_files import read_scores
@@ -71,16 +71,19 @@ def load_truth(path: str | Path, settings: Settings) -> Truth:
     Raises
     ------
     AnnotationError
-        If it cannot be read, or has no such split.
+        If it cannot be read, has no such split, or is a folder of several of which none is named.
     """
     dataset = settings.dataset or name_of(path)
     # Some sets have a file for each split, so that the others are not there to be seen.
-    has_own_files = Path(path).is_dir() and dataset in ("avdeepfake1m", "partialspoof")
-    everything = build_dataset(
-        dataset, root=path, split=settings.split if has_own_files else None
-    ).references()
+    apart = data_set(dataset).splits_in(Path(path))
+    if settings.split is None and len(apart) > 1:
+        raise AnnotationError(
+            f"{str(path)!r}: holds the splits {list(apart)}, each with annotations of its own; name one with "
+            "--split, or give its file"
+        )
+    everything = build_dataset(dataset, root=path, split=settings.split if apart else None).references()
     splits = tuple(sorted({str(s) for r in everything if (s := r.attributes.get("split")) is not None}))
-    if settings.split is None or has_own_files:
+    if settings.split is None or apart:
         name = settings.split or (splits[0] if len(splits) == 1 else None)
         return Truth(everything, frozenset(), splits, name)
     chosen = [r for r in everything if in_split(r, settings.split)]

@@ -12,7 +12,7 @@ from avloc import build_dataset
 from avloc.datasets.avdeepfake1m import listed_files
 from avloc.datasets.base import Dataset
 from avloc.datasets.forgerynet import ForgeryNetDataset
-from avloc.datasets.named import NAMED, name_of
+from avloc.datasets.named import data_sets, name_of
 from avloc.errors import AnnotationError, ConfigError
 from avloc.media.encode import write_audio
 from avloc.structures import Segment
@@ -134,8 +134,58 @@ def test_json_beside_each_recording_of_avdeepfake1m_plus_plus(files_stay):
     entry = {key: value for key, value in AV1M[0].items() if key != "file"}
     write(files_stay / "vox" / "id1" / "00001.json", entry)
     write(files_stay / "lrs3" / "id2" / "00002.json", {"modify_type": "real", "split": "val"})
+    assert name_of(files_stay) == "avdeepfake1m"
     dataset = build_dataset("avdeepfake1m", root=files_stay)
     assert [r.recording_id for r in dataset.references()] == ["lrs3/id2/00002.mp4", "vox/id1/00001.mp4"]
+    write(files_stay / "testA_files.txt", "vox/id9/00001.mp4\n")  # a list without truth is no annotation
+    write(files_stay / "about.json", {"licence": "x"})
+    assert name_of(files_stay) == "avdeepfake1m" and len(build_dataset("avdeepfake1m", root=files_stay)) == 2
+
+
+def test_avdeepfake1m_plus_plus_with_a_folder_for_each_split(files_stay):
+    for split, name in (("val", "vox/id1/real"), ("val", "lrs3/id2/real"), ("train", "vox/id3/real")):
+        write(files_stay / split / f"{name}.json", {"modify_type": "real"})
+    assert name_of(files_stay) == "avdeepfake1m"
+    assert data_sets()["avdeepfake1m"].splits_in(files_stay) == ("train", "val")
+    chosen = build_dataset("avdeepfake1m", root=files_stay, split="val")
+    assert [r.recording_id for r in chosen.references()] == ["lrs3/id2/real.mp4", "vox/id1/real.mp4"]
+    assert len(build_dataset("avdeepfake1m", root=files_stay)) == 3
+    path = files_stay / "val" / "vox" / "id1" / "real.wav"
+    write_audio(path, np.zeros((1, 16000), dtype=np.float32), sample_rate=16000)
+    path.rename(path.with_suffix(".mp4"))
+    recording, reference = chosen[1]
+    assert recording.id == reference.recording_id == "vox/id1/real.mp4"
+    path.with_suffix(".mp4").unlink()
+
+
+def test_json_of_something_else_is_not_taken_for_avdeepfake1m(tmp_path):
+    write(tmp_path / "a" / "b.json", {"licence": "x"})
+    with pytest.raises(AnnotationError, match="a folder without .* and without JSON beside recordings"):
+        name_of(tmp_path)
+
+
+def test_a_folder_of_two_data_sets_is_refused(tmp_path):
+    write(tmp_path / "meta_data.csv", "")
+    write(tmp_path / "manifest.jsonl", "")
+    with pytest.raises(AnnotationError, match=r"annotations of \['fakeavceleb', 'manifest'\]; say which"):
+        name_of(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["had", "partialspoof"])
+def test_a_folder_of_two_splits_asks_for_one(tmp_path, name):
+    for split in ("dev", "train"):
+        if name == "had":
+            write(tmp_path / f"{split}_label.txt", f"{split}_1 0.0-1.5-T 1\n")
+        else:
+            with (tmp_path / f"{split}_seglab_0.16.npy").open("wb") as stream:
+                header = {"descr": "|O", "fortran_order": False, "shape": ()}
+                np.lib.format.write_array_header_1_0(stream, header)
+                pickle.dump({f"{split}_1": np.array(["1"])}, stream)
+    assert name_of(tmp_path) == name
+    with pytest.raises(AnnotationError, match=r"holds the splits \['train', 'dev'\]; name one"):
+        build_dataset(name, root=tmp_path)
+    (reference,) = build_dataset(name, root=tmp_path, split="dev").references()
+    assert reference.recording_id == "dev_1" and reference.attributes["split"] == "dev"
 
 
 def test_a_list_without_truth_gives_names_and_no_score(tmp_path):
@@ -274,7 +324,7 @@ def test_lines_of_had_and_add(files_stay):
     root = write(
         files_stay / "label.txt", "HAD_1 0.0-1.5-T/1.5-2.0-F/2.0-2.25-F/2.25-3.0-T 0\nHAD_2 0.0-2.5-T 1\n"
     )
-    assert name_of(root) == "had" and NAMED["had"] is NAMED["add"]
+    assert name_of(root) == name_of(files_stay) == "had" and data_sets()["had"] is data_sets()["add"]
     forged, genuine = build_dataset("had", root=root).references()
     assert forged.segments == (Segment(1.5, 2.25),) and forged.duration == 3.0 and not genuine.is_forged
     with pytest.raises(AnnotationError, match="line 1: expected start-end-T"):

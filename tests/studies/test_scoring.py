@@ -73,6 +73,22 @@ def test_a_part_of_several_splits_needs_a_name(files):
     assert everything["split"] is None and everything["n"] == 5
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_folder_that_holds_two_splits_asks_for_one(tmp_path, beside):
+    for split in ("train", "val"):
+        entry = {"file": f"{split}.mp4", "modify_type": "both_modified", "fake_segments": [[1, 2]]}
+        path = tmp_path / split / "vox" / "a.json" if beside else tmp_path / f"{split}_metadata.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(entry if beside else [entry]))
+    rows = {"train.mp4": [[0.9, 1, 2]], "val.mp4": [[0.9, 1, 2]]}
+    (tmp_path / "pred").write_text(json.dumps(rows))
+    with pytest.raises(AnnotationError, match=r"holds the splits \['train', 'val'\].* name one with --split"):
+        scored((tmp_path / "pred", tmp_path))
+    (tmp_path / "pred").write_text(json.dumps({"val.mp4": [[0.9, 1, 2]]}))
+    answer = scored((tmp_path / "pred", tmp_path), split="val")
+    assert (answer["split"], answer["n"], answer["metrics"]["AP@0.5"]) == ("val", 1, 1.0)
+
+
 def test_rows_of_other_splits_are_dropped_and_counted(files):
     answer = scored(files(ROWS | {"dev/c.mp4": [[0.99, 0, 1]]}), split="test")
     assert answer["metrics"] == scored(files(ROWS), split="test")["metrics"]
