@@ -111,8 +111,12 @@ def _figures(figures: dict, intervals: dict | None) -> list[str]:
 def _details(found: dict) -> list[str]:
     low, high = found["shared_false_alarm_rates"]
     lines = [f"at a threshold of {found['threshold']:g}; shared false-alarm rates from {low:g} to {high:g}"]
-    told = ("threshold", "shared_false_alarm_rates", "false_alarms")
+    told = ("threshold", "shared_false_alarm_rates", "false_alarms", "risk_coverage")
     lines += _figures({name: value for name, value in found.items() if name not in told}, None)
+    if (curve := found["risk_coverage"]) is not None:
+        shown = zip(curve["coverage"], curve["risk"], strict=True)
+        lines += [f"  {f'risk at coverage {coverage:g}':<34}{_number(risk)}" for coverage, risk in shown]
+        lines.append(f"  {'area under risk and coverage':<34}{_number(curve['area'])}")
     alarms = found["false_alarms"]
     lines.append(
         f"  {'false alarms':<34}{alarms['text'] if alarms else '- (no durations of genuine recordings)'}"

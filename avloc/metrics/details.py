@@ -3,7 +3,10 @@
 Conventions
 -----------
 None of them depends on the protocol. Proposals count by descending score. At a threshold, a proposal counts
-from that score on; precision and recall are those of segments, one to one by score at IoU > 0.5.
+from that score on; precision and recall are those of segments, one to one by score at IoU > 0.5. ``SF1@0.5``
+is the F1 of segments of each forged recording, 2 hits / (proposals + references), averaged over them: where
+``F1`` pools all segments, it punishes a wrong count in every recording alike (after SF1 of MIST, arXiv
+2605.02223, as its abstract describes it; whether its authors average in this way was not checked).
 """
 
 import math
@@ -15,8 +18,9 @@ from avloc.metrics.alarms import Alarms
 from avloc.metrics.boundaries import IOU, boundary_errors
 from avloc.metrics.figures import highest_scores
 from avloc.metrics.likelihood import cllr, minimum_cllr
-from avloc.metrics.matching import match
+from avloc.metrics.matching import Matches, match
 from avloc.metrics.per_recording import RATES, shared_rate_recall
+from avloc.metrics.selective import risk_coverage
 from avloc.metrics.stretches import stretch_error_rates
 from avloc.metrics.table import SegmentTable
 
@@ -40,13 +44,13 @@ def details(
     threshold : float
         Score from which a proposal counts as a detection.
     recording_scores : mapping of str to float, or None
-        Score of each recording for Cllr; None: the highest proposal.
+        Score of each recording for Cllr and the verdict; None: the highest proposal.
 
     Returns
     -------
     dict
-        Figures by name, None where undefined; ``false_alarms`` (of genuine recordings; None without their
-        durations).
+        Figures by name, None where undefined; ``risk_coverage`` as of the function of that name;
+        ``false_alarms`` (of genuine recordings; None without their durations).
     """
     proposals = proposals.by_score()
     is_forged = references.counts > 0
@@ -64,6 +68,7 @@ def details(
         "threshold": threshold,
         "shared_false_alarm_rates": [RATES[0], RATES[-1]],
         **{name: None if math.isnan(value) else value for name, value in found.items()},
+        "risk_coverage": risk_coverage(scores, is_forged, threshold),
         "false_alarms": _alarms(proposals, references, durations_s, threshold),
     }
 
@@ -78,7 +83,19 @@ def _at_threshold(proposals: SegmentTable, references: SegmentTable, threshold: 
         "precision": n_hits / n_counted if n_counted else math.nan,
         "recall": n_hits / n_references if n_references else math.nan,
         "F1": 2 * n_hits / (n_counted + n_references) if n_counted + n_references else math.nan,
+        f"SF1@{IOU}": _mean_f1(matches, n_counted),
     }
+
+
+def _mean_f1(matches: Matches, n_counted: int) -> float:
+    """Mean over forged recordings of the F1 of the first ``n_counted`` rows."""
+    n_references = matches.references.counts
+    owners, n = matches.recordings[:n_counted], len(n_references)
+    n_proposals = np.bincount(owners, minlength=n)
+    n_hits = np.bincount(owners, weights=matches.hits[0, :n_counted], minlength=n)
+    is_forged = n_references > 0
+    f1 = 2 * n_hits[is_forged] / (n_proposals + n_references)[is_forged]
+    return float(f1.mean()) if len(f1) else math.nan
 
 
 def _alarms(

@@ -151,6 +151,10 @@ def test_details_and_slices(files):
         found["found@0.5"] == 1.0 and found["precision"] == pytest.approx(2 / 3) and found["recall"] == 2 / 3
     )
     assert found["F1"] == pytest.approx(2 / 3)
+    # a: 1 hit, 1 proposal, 1 reference; b: 1 hit of 2 references.
+    assert found["SF1@0.5"] == pytest.approx((1 + 2 / 3) / 2)
+    curve = found["risk_coverage"]  # at 0.65 the genuine g (0.7) is called forged, and is the least certain
+    assert curve["risk"] == [0.0] * 7 + [0.25] * 3 and curve["area"] == 0.0625
     assert found["false_alarms"]["count"] == 1 and found["false_alarms"]["hours"] == 2.0
     assert found["Cllr_min"] == 0.0 < found["Cllr"] and found["segment_EER@20ms"] < 0.01
     assert sorted(answer["slices"]["modality"]) == ["audio", "visual"]
