@@ -23,21 +23,32 @@ from avloc.registry import ENCODERS
 
 
 class _AutoAvsrEncoder(ConformerEncoder):
-    """A front-end before the conformer."""
+    """A front-end before the conformer.
+
+    Parameters
+    ----------
+    stem_width : int
+        Channels of the first convolution of the front-end.
+    width, n_heads, n_blocks, hidden : int
+        Of the conformer.
+    padding_leaks : bool
+        As of ``ConformerEncoder``.
+    """
 
     frame_rate = Fraction(25)
     inputs: tuple[str, ...]
 
     def __init__(
         self,
-        frontend: nn.Module,
         *,
-        width: int,
-        n_heads: int,
-        n_blocks: int,
-        hidden: int,
-        padding_leaks: bool,
+        stem_width: int = STEM_WIDTH,
+        width: int = 768,
+        n_heads: int = 12,
+        n_blocks: int = 12,
+        hidden: int = 3072,
+        padding_leaks: bool = False,
     ) -> None:
+        frontend = self._make_frontend(stem_width)
         super().__init__(
             in_channels=frontend.out_channels,
             width=width,
@@ -61,7 +72,12 @@ class _AutoAvsrEncoder(ConformerEncoder):
             x = x.masked_fill(~mask[:, :, None], 0.0)
         return x.transpose(1, 2), mask
 
-    def _zero_masked(self, x: Tensor, mask: Tensor) -> Tensor:
+    @staticmethod
+    def _make_frontend(stem_width: int) -> nn.Module:
+        raise NotImplementedError
+
+    @staticmethod
+    def _zero_masked(x: Tensor, mask: Tensor) -> Tensor:
         raise NotImplementedError
 
 
@@ -69,14 +85,9 @@ class _AutoAvsrEncoder(ConformerEncoder):
 class AutoAvsrVisualEncoder(_AutoAvsrEncoder):
     """Lips to visual speech, 182,028,224 parameters in the published size.
 
-    Parameters
-    ----------
-    stem_width : int
-        Channels of the first convolution of the front-end.
-    width, n_heads, n_blocks, hidden : int
-        Of the conformer.
-    padding_leaks : bool
-        As of ``ConformerEncoder``.
+    Parameters are ``stem_width``, ``width``, ``n_heads``, ``n_blocks``, ``hidden`` and ``padding_leaks``, the
+    same as of the encoder of sound: channels of the front-end's first convolution, the conformer's sizes, and
+    whether masked frames reach real ones (``ConformerEncoder``).
 
     Attributes
     ----------
@@ -86,41 +97,18 @@ class AutoAvsrVisualEncoder(_AutoAvsrEncoder):
 
     inputs = ("mouth88_landmarks",)
 
-    def __init__(
-        self,
-        *,
-        stem_width: int = STEM_WIDTH,
-        width: int = 768,
-        n_heads: int = 12,
-        n_blocks: int = 12,
-        hidden: int = 3072,
-        padding_leaks: bool = False,
-    ) -> None:
-        super().__init__(
-            PictureFrontend(activation=swish, stem_width=stem_width),
-            width=width,
-            n_heads=n_heads,
-            n_blocks=n_blocks,
-            hidden=hidden,
-            padding_leaks=padding_leaks,
-        )
+    @staticmethod
+    def _make_frontend(stem_width: int) -> nn.Module:
+        return PictureFrontend(activation=swish, stem_width=stem_width)
 
-    def _zero_masked(self, x: Tensor, mask: Tensor) -> Tensor:
+    @staticmethod
+    def _zero_masked(x: Tensor, mask: Tensor) -> Tensor:
         return torch.where(mask[:, :, None, None], x, 0.0)
 
 
 @ENCODERS.register_module()
 class AutoAvsrAudioEncoder(_AutoAvsrEncoder):
-    """Sound to speech, 174,694,016 parameters in the published size.
-
-    Parameters
-    ----------
-    stem_width : int
-        Channels of the first convolution of the front-end.
-    width, n_heads, n_blocks, hidden : int
-        Of the conformer.
-    padding_leaks : bool
-        As of ``ConformerEncoder``.
+    """Sound to speech, 174,694,016 parameters in the published size; parameters as of the encoder of lips.
 
     Attributes
     ----------
@@ -130,24 +118,10 @@ class AutoAvsrAudioEncoder(_AutoAvsrEncoder):
 
     inputs = ("waveform",)
 
-    def __init__(
-        self,
-        *,
-        stem_width: int = STEM_WIDTH,
-        width: int = 768,
-        n_heads: int = 12,
-        n_blocks: int = 12,
-        hidden: int = 3072,
-        padding_leaks: bool = False,
-    ) -> None:
-        super().__init__(
-            SampleFrontend(stem_width=stem_width),
-            width=width,
-            n_heads=n_heads,
-            n_blocks=n_blocks,
-            hidden=hidden,
-            padding_leaks=padding_leaks,
-        )
+    @staticmethod
+    def _make_frontend(stem_width: int) -> nn.Module:
+        return SampleFrontend(stem_width=stem_width)
 
-    def _zero_masked(self, x: Tensor, mask: Tensor) -> Tensor:
+    @staticmethod
+    def _zero_masked(x: Tensor, mask: Tensor) -> Tensor:
         return zero_masked_samples(x, mask)
