@@ -4,7 +4,7 @@ python tools/leave_one_out.py --data corpus/manifest.json --data media/manifest.
     --recogniser model.bin --iterations 2400 --family neural_pair --group resynthesis \
     --out benchmarks/results/leave_one_out.json
 
-A configuration whose audio encoder has no recogniser, as ``fast``, starts from nothing.
+A configuration whose audio encoder has no recogniser starts from nothing.
 One round is trained with everything and one without each family or group, all alike but for that. Each
 is asked about development items of the family, made as training makes them and by the implementations that
 are held back; genuine ones are the negatives. Beside the figures stand the families that the training really

