@@ -29,6 +29,7 @@ TERMINATED = 143
 VERBS = {
     "localize": ("avloc.cli.localize", "Find the forged segments of recordings."),
     "predict": ("avloc.cli.predict", "Analyse a whole data set, in shards, and go on where it stopped."),
+    "extract": ("avloc.cli.extract", "Store what encoders make of a data set, for training."),
     "probe": ("avloc.cli.probe", "Show what of a recording would be analysed."),
     "explain": ("avloc.cli.explain", "Say what a reason code means and what to do."),
     "schema": ("avloc.cli.schema", "Print the JSON Schema of the result document."),

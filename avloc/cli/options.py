@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,24 @@ def read_limits(pairs: tuple[str, ...]) -> Any:
         if not (math.isfinite(values[name]) and values[name] > 0):
             raise click.UsageError(f"--limit {name} needs {expected} above 0, got {text!r}")
     return Limits(**values)
+
+
+def read_encoders(text: str) -> dict[str, str]:
+    """Read ``audio=name,visual=name``; ``none`` and nothing are no pairs."""
+    return {} if text in ("", "none") else read_pairs("--encoders", text.split(","))
+
+
+def read_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """Read ``key=value`` texts; a key that stands twice is refused, as is what is no pair."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not (key and value):
+            raise click.UsageError(f"{option} takes key=value pairs, got {text!r}")
+        if key in pairs:
+            raise click.UsageError(f"{option} says {key!r} twice, {pairs[key]!r} and {value!r}; say it once")
+        pairs[key] = value
+    return pairs
 
 
 def read_channels(values: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``avloc predict``: a whole data set, in shards, that goes on where it was stopped."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from avloc.cli.options import Device, make_folder, read_limits, verbosity
 from avloc.cli.progress import Progress, Tally
 from avloc.cli.run import Localize, run
 from avloc.media.listing import Input
-from avloc.report.shards import Shard, ShardFile, agree
+from avloc.report.shards import SCHEMA, Shard, ShardFile, agree
 from avloc.report.writers import ReportWriter
 
 if TYPE_CHECKING:
@@ -107,29 +106,46 @@ def predict(
     click.get_current_context().exit(tally.exit_code(fail_on_detection=False))
 
 
-def open_shard(folder: Path, shard: Shard, ids: Sequence[str], run_of_all: dict[str, Any]) -> ShardFile:
-    """Open the file of a shard, in a folder of the same run, before anything is analysed."""
+def open_shard(
+    folder: Path,
+    shard: Shard,
+    ids: Sequence[str],
+    run_of_all: dict[str, Any],
+    *,
+    schema: str = SCHEMA,
+    **reading: Any,
+) -> ShardFile:
+    """Open the file of a shard, in a folder of the same run, before anything is analysed.
+
+    ``reading`` is passed on to ``ShardFile``.
+    """
     try:
-        agree(folder, run_of_all)
-        return ShardFile(folder / shard.name, ids)
+        agree(folder, run_of_all, schema=schema)
+        return ShardFile(folder / shard.name, ids, **reading)
     except OSError as error:
         raise click.UsageError(
             f"--out {str(folder)!r} cannot be written: {error.strerror or error}; name another folder"
         ) from error
 
 
-def _told(
-    media: "MediaFiles", shard: Shard, localizer: Localize, options: dict[str, Any], caps: Any
-) -> dict[str, Any]:
-    """All that must be the same for all shards; where the recordings lie may differ between machines."""
-    from avloc.media.supervisor import Limits
-
+def recordings_told(media: "MediaFiles", shard: Shard) -> dict[str, Any]:
+    """Say which recordings a run is of; where they lie may differ between machines."""
     return {
         "dataset": media.dataset,
         "split": media.split,
         "n_recordings": len(media.ids),
-        "recordings_sha256": hashlib.sha256("\n".join(media.ids).encode(errors="replace")).hexdigest(),
+        "recordings_sha256": media.sha256,
         "n_shards": shard.n,
+    }
+
+
+def _told(
+    media: "MediaFiles", shard: Shard, localizer: Localize, options: dict[str, Any], caps: Any
+) -> dict[str, Any]:
+    """All that must be the same for all shards."""
+    from avloc.media.supervisor import Limits
+
+    return recordings_told(media, shard) | {
         "weights": {"name": localizer.provenance.model, "sha256": localizer.provenance.model_sha256},
         "version": __version__,
         "options": options,

@@ -2,13 +2,13 @@
 
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from math import isfinite
 
 import click
 
 from avloc.cli.main import FAILED
+from avloc.cli.options import read_encoders, read_pairs
 from avloc.report.schema import canonical
 
 NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -113,24 +113,6 @@ def import_(
     )
     as_json = _as_json(format_)
     click.echo(canonical({**card.to_dict(), "path": str(path)}) if as_json else card.as_text(), nl=as_json)
-
-
-def read_encoders(text: str) -> dict[str, str]:
-    """Read ``audio=name,visual=name``; ``none`` and nothing are no pairs."""
-    return {} if text in ("", "none") else read_pairs("--encoders", text.split(","))
-
-
-def read_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Read ``key=value`` texts; a key that stands twice is refused, as is what is no pair."""
-    pairs: dict[str, str] = {}
-    for text in texts:
-        key, _, value = text.partition("=")
-        if not (key and value):
-            raise click.UsageError(f"{option} takes key=value pairs, got {text!r}")
-        if key in pairs:
-            raise click.UsageError(f"{option} says {key!r} twice, {pairs[key]!r} and {value!r}; say it once")
-        pairs[key] = value
-    return pairs
 
 
 def read_plain(text: str) -> bool | int | float | str | list:

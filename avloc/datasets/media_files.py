@@ -4,6 +4,7 @@ The truth is not asked for: lists without it, such as ``test_files.txt`` of AV-D
 recording is opened: one that is missing or broken has its row later.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,11 @@ class MediaFiles:
     split: str | None
     ids: tuple[str, ...]
     path_of: Callable[[str], Path]
+
+    @property
+    def sha256(self) -> str:
+        """Tell this list of ids from others, in hexadecimal."""
+        return hashlib.sha256("\n".join(self.ids).encode(errors="replace")).hexdigest()
 
 
 def find_media(dataset: str, *, root: str | Path | None = None, split: str | None = None) -> MediaFiles:

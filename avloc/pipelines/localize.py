@@ -19,6 +19,7 @@ from avloc.media.supervisor import Limits
 from avloc.models.weights.card import Card
 from avloc.pipelines.analyse import WindowAnalyser
 from avloc.pipelines.assemble import Assembler
+from avloc.pipelines.failures import message_of, reason_of, status_of
 from avloc.pipelines.landmarks import LANDMARK_CROP, check_finder, find_landmarks
 from avloc.pipelines.measures import GRID
 from avloc.pipelines.pairing import Pairer
@@ -28,7 +29,7 @@ from avloc.pipelines.settings import Settings, check_count, resolve_device
 from avloc.pipelines.threads import intra_op_threads
 from avloc.pipelines.tracks import Tracks
 from avloc.pipelines.windows import Merger, WindowPlan
-from avloc.structures import ERROR_REASONS, Prediction, Provenance, Reason, Recording, Status, Timing
+from avloc.structures import Prediction, Provenance, Recording, Status, Timing
 from avloc.structures.landmarks import LandmarkTrack
 
 logger = logging.getLogger(__name__)
@@ -130,12 +131,11 @@ class Localizer:
             with torch.inference_mode(), intra_op_threads(self._threads):
                 prediction = self._localize(opened, landmarks)
         except MediaError as error:
-            prediction = self._failed(opened, recording, id, _reason(error), error.message)
+            prediction = self._failed(opened, recording, id, error)
         except Exception as error:  # the boundary of one recording: it becomes a row, the run goes on
-            reason = Reason.OUT_OF_MEMORY if _is_out_of_memory(error) else Reason.INTERNAL_ERROR
-            logger.exception("%r: %s", str(recording if opened is None else opened.path), reason.value)
-            message = f"{type(error).__name__}: {error}"
-            prediction = self._failed(opened, recording, id, reason, message)
+            where = str(recording if opened is None else opened.path)
+            logger.exception("%r: %s", where, reason_of(error).value)
+            prediction = self._failed(opened, recording, id, error)
         wall_s = time.perf_counter() - started
         length_s = self._length_s(prediction.analysed.duration_s or 0.0)
         factor = wall_s / length_s if length_s > 0 else None
@@ -251,34 +251,21 @@ class Localizer:
         opened: Recording | None,
         given: Recording | str | os.PathLike,
         id: str | None,
-        reason: Reason,
-        message: str,
+        error: Exception,
     ) -> Prediction:
         """Make the row of a recording that could not be analysed."""
+        reason = reason_of(error)
         if opened is None:
             path = os.fsdecode(given)
             opened = Recording(path if id is None else id, path, None, _size(path), None, None, None)
-        status = Status.ERROR if reason in ERROR_REASONS else Status.NOT_ANALYSABLE
         return Prediction(
             opened,
-            status,
+            status_of(reason),
             reasons=(reason,),
             warnings=tuple(w for w in opened.warnings if w != reason),
-            message=message,
+            message=message_of(error),
             provenance=self.provenance,
         )
-
-
-def _reason(error: MediaError) -> Reason:
-    # The code comes from the decoding child, whose words are not trusted.
-    known = error.reason in set(Reason)
-    return Reason(error.reason) if known else Reason.DECODER_CRASH
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # The CPU allocator of torch raises a plain RuntimeError.
-    told = isinstance(error, RuntimeError) and "not enough memory" in str(error)
-    return told or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _size(path: str) -> int | None:

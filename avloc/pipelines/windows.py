@@ -96,10 +96,13 @@ class Window:
     @property
     def network_frames(self) -> int:
         """Length that the network is given: the real frames filled up to whole pieces, where it fills up."""
-        if not self.plan.fills_up:
-            return self.n_frames
-        n_hops = max(0, math.ceil((self.n_frames - PIECE_FRAMES) / PIECE_HOP))
-        return PIECE_FRAMES + n_hops * PIECE_HOP
+        return whole_pieces(self.n_frames) if self.plan.fills_up else self.n_frames
+
+
+def whole_pieces(n_frames: int) -> int:
+    """Length of the fewest pieces of the recogniser's stem that hold ``n_frames``."""
+    n_hops = max(0, math.ceil((n_frames - PIECE_FRAMES) / PIECE_HOP))
+    return PIECE_FRAMES + n_hops * PIECE_HOP
 
 
 def next_window(index: int, n_available: int, *, ended: bool, plan: WindowPlan = PLAN) -> Window | None:

@@ -1,8 +1,9 @@
 """The folder of a run over a whole data set: ``run.json``, which says what was run, and a file a shard.
 
-Every shard is JSON lines, a result document a recording, and belongs to one process at a time, so that
-several machines fill one folder. A process that was killed leaves whole lines and perhaps the beginning of
-one: that is cut off when the shard is opened again, and what has its line is not done again.
+Every shard is JSON lines, a row a recording, of ``avloc predict`` a result document, and belongs to one
+process at a time, so that several machines fill one folder. A process that was killed leaves whole lines and
+perhaps the beginning of one: that is cut off when the shard is opened again, and what has its line is not
+done again.
 """
 
 import contextlib
@@ -10,10 +11,10 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self, TypeVar
+from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
 
 from avloc.errors import AnnotationError, ConfigError
 from avloc.report.files import write_whole
@@ -75,8 +76,14 @@ class Shard:
         return len(range(self.number - 1, n_items, self.n))
 
 
+class HasId(Protocol):
+    """A row of a shard, whatever else it holds."""
+
+    id: str
+
+
 class Row(NamedTuple):
-    """What a line of a shard says of its recording."""
+    """What a result document in a shard says of its recording."""
 
     id: str
     status: str
@@ -84,7 +91,7 @@ class Row(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def agree(folder: Path, run: Mapping[str, Any]) -> None:
+def agree(folder: Path, run: Mapping[str, Any], *, schema: str = SCHEMA) -> None:
     """Note in a folder what is run, or see that it is what was noted there before.
 
     Parameters
@@ -93,6 +100,8 @@ def agree(folder: Path, run: Mapping[str, Any]) -> None:
         There already.
     run : mapping
         Plain values: all that must be the same for all shards, ``n_recordings`` and ``n_shards`` among it.
+    schema : str
+        What rows the shards hold.
 
     Raises
     ------
@@ -104,11 +113,11 @@ def agree(folder: Path, run: Mapping[str, Any]) -> None:
         If it cannot be written.
     """
     path = folder / RUN_FILE
-    told = {"schema": SCHEMA, **run}
+    told = {"schema": schema, **run}
     if not path.exists():
         write_whole(path, json.dumps(told, indent=2, sort_keys=True, allow_nan=False) + "\n")
     # Read back also by who wrote it: another process may have been quicker.
-    there, here = _flat(read_run(folder)), _flat(told)
+    there, here = _flat(read_run(folder, schema=schema)), _flat(told)
     differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
     if differing:
         words = ", ".join(
@@ -117,8 +126,10 @@ def agree(folder: Path, run: Mapping[str, Any]) -> None:
         raise ConfigError(f"{str(path)!r} is of another run: {words}; name another folder")
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
+def read_run(folder: Path, *, schema: str = SCHEMA) -> dict[str, Any] | None:
     """Read what a folder was run with; None if it is no folder of a run.
+
+    ``schema`` is what rows its shards should hold.
 
     Raises
     ------
@@ -130,11 +141,11 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-        is_known = run["schema"] == SCHEMA and all(type(run[key]) is int for key in COUNTS)
+        is_known = run["schema"] == schema and all(type(run[key]) is int for key in COUNTS)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AnnotationError(f"{str(path)!r}: expected what avloc predict noted, got {error!r}") from error
+        raise AnnotationError(f"{str(path)!r}: expected what avloc noted of a run, got {error!r}") from error
     if not is_known:
-        raise AnnotationError(f"{str(path)!r}: expected the schema {SCHEMA!r}, got {run['schema']!r}")
+        raise AnnotationError(f"{str(path)!r}: expected the schema {schema!r}, got {run['schema']!r}")
     return run
 
 
@@ -152,12 +163,16 @@ class ShardFile:
         Made where it is not there.
     ids : collection of str
         All recordings of the shard.
+    read : callable
+        Gives the row of a line of bytes, None if it is none.
+    may_repeat : bool
+        A recording may stand again; what was written last counts.
 
     Attributes
     ----------
     stream : text stream
         What is written goes to the end.
-    rows : list of Row
+    rows : list of Row, or of what ``read`` gives
         What was there when it was opened.
 
     Raises
@@ -165,17 +180,24 @@ class ShardFile:
     ConfigError
         If another process has it open.
     AnnotationError
-        If a line is no result document, or of a recording that is no part of the shard, or its second.
+        If a line is no row, or of a recording that is no part of the shard, or its second.
     OSError
         If it cannot be written.
     """
 
-    def __init__(self, path: Path, ids: Collection[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        ids: Collection[str],
+        *,
+        read: Callable[[bytes], HasId | None] | None = None,
+        may_repeat: bool = False,
+    ) -> None:
         self.stream: IO[str] = path.open("a", encoding="utf-8", newline="")
         try:
             self._lock(path)
-            self.rows = list(_repaired_rows(path))
-            _check(path, self.rows, frozenset(ids))
+            self.rows = list(_repaired_rows(path, read or _row))
+            _check(path, self.rows, frozenset(ids), may_repeat=may_repeat)
         except BaseException:
             self.stream.close()
             raise
@@ -198,17 +220,17 @@ class ShardFile:
             logger.warning("%r cannot be locked (%s); see that nobody else writes it", str(path), error)
 
 
-def _repaired_rows(path: Path) -> Iterator[Row]:
+def _repaired_rows(path: Path, read: Callable[[bytes], HasId | None]) -> Iterator[HasId]:
     """Give the rows of a shard, and cut off a last line that is not whole."""
     with path.open("rb") as stream:
         end = 0
         for number, line in enumerate(stream, start=1):
-            row = _row(line) if line.endswith(b"\n") else None
+            row = read(line) if line.endswith(b"\n") else None
             if row is None:
                 if stream.read(1):
                     raise AnnotationError(
-                        f"{str(path)!r}, line {number}: expected a result document; remove the line, and its "
-                        "recording is analysed again"
+                        f"{str(path)!r}, line {number}: expected the row of a recording; remove the line, "
+                        "and its recording is analysed again"
                     )
                 logger.warning("%r: line %d was not finished and is cut off", str(path), number)
                 os.truncate(path, end)
@@ -227,10 +249,10 @@ def _row(line: bytes) -> Row | None:
         return None
 
 
-def _check(path: Path, rows: Sequence[Row], ids: frozenset[str]) -> None:
+def _check(path: Path, rows: Sequence[HasId], ids: frozenset[str], *, may_repeat: bool) -> None:
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
-        if row.id not in ids or row.id in seen:
+        if row.id not in ids or (row.id in seen and not may_repeat):
             problem = "stands twice" if row.id in seen else "is no recording of this shard"
             raise AnnotationError(f"{str(path)!r}, line {number}: {row.id!r} {problem}; remove the line")
         seen.add(row.id)

@@ -46,7 +46,7 @@ def test_a_folder_holds_one_run(tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "avloc.run/1", "n_shards": 2}', "\x00"])
 def test_a_note_that_cannot_be_read_is_refused(tmp_path, text):
     (tmp_path / RUN_FILE).write_text(text)
-    with pytest.raises(AnnotationError, match=r"run.json': expected what avloc predict noted"):
+    with pytest.raises(AnnotationError, match=r"run.json': expected what avloc noted of a run"):
         read_run(tmp_path)
     (tmp_path / RUN_FILE).write_text(json.dumps({**RUN, "schema": "avloc.run/2"}))
     with pytest.raises(AnnotationError, match="expected the schema 'avloc.run/1', got 'avloc.run/2'"):
@@ -73,7 +73,7 @@ def test_no_row_at_all_is_a_beginning(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}\n" + line("a"), "line 1: expected a result document"),
+        ("{}\n" + line("a"), "line 1: expected the row of a recording"),
         (line("a") + line("x"), "line 2: 'x' is no recording of this shard"),
         (line("a") + line("a"), "line 2: 'a' stands twice"),
     ],

@@ -1,0 +1,72 @@
+"""load_encoder(): the encoder of one stream from any weights that hold one."""
+
+import hashlib
+from dataclasses import dataclass
+
+from torch import nn
+
+from avloc.errors import CheckpointError
+from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.weights.importing import ONLY_STREAM, STREAMS
+from avloc.models.weights.store import load_weights
+
+PICTURES = ("mouth96_box", "mouth88_landmarks", "face112")  # inputs that are made of crops
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEncoder:
+    """The encoder of a stream: ``network`` with ``inputs`` and ``forward`` as of any encoder.
+
+    ``name`` is that of its weights, ``kind`` its class, ``sha256`` a hash of the weights file and of which
+    part of it reads the stream.
+    """
+
+    stream: str
+    network: nn.Module
+    name: str
+    kind: str
+    sha256: str
+
+    @property
+    def crops(self) -> tuple[str, ...]:
+        """Crops of the face that it reads."""
+        return tuple(name for name in self.network.inputs if name in PICTURES)
+
+
+def load_encoder(name: str, stream: str) -> StreamEncoder:
+    """Load weights and take the encoder of a stream out of them.
+
+    Parameters
+    ----------
+    name : str
+        Name or path of an imported encoder, or of a network of avloc, whose own encoder is taken.
+    stream : {"audio", "visual"}
+        What it should read.
+
+    Raises
+    ------
+    CheckpointError
+        If there are no such weights, or they do not read the stream.
+    ValueError
+        If the stream is none.
+    """
+    if stream not in STREAMS:
+        raise ValueError(f"stream must be one of {STREAMS}, got {stream!r}")
+    network, card, sha256 = load_weights(name)
+    if isinstance(network, AvHubertEncoder):
+        encoder = network.of_stream(stream)
+    elif hasattr(network, f"{stream}_encoder"):
+        encoder = getattr(network, f"{stream}_encoder")
+    elif hasattr(network, "inputs") and ONLY_STREAM.get(card.network, stream) == stream:
+        encoder = network
+    else:
+        encoder = None
+    is_picture = encoder is not None and any(kind in PICTURES for kind in encoder.inputs)
+    if encoder is None or is_picture != (stream == "visual"):
+        raise CheckpointError(
+            f"{name!r} ({card.network}) holds no encoder of the {stream} stream; name another"
+        )
+    part = f"{sha256} {stream} {type(encoder).__name__}"
+    return StreamEncoder(
+        stream, encoder, card.name, type(encoder).__name__, hashlib.sha256(part.encode()).hexdigest()
+    )
