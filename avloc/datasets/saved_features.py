@@ -50,9 +50,22 @@ def read_saved_features(
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         why = getattr(error, "strerror", None) or error
         raise AnnotationError(f"{name!r}: expected saved features (.npz): {why}") from error
-    shortest = min(len(rows) for rows in pair)
-    last = shortest if n_frames is None else min(shortest, n_frames)
-    visual, audio = (np.ascontiguousarray(rows[:last].T) for rows in pair)
+    return to_one_length(*pair, n_frames=n_frames)
+
+
+def to_one_length(
+    visual: np.ndarray | None, audio: np.ndarray | None, *, n_frames: int | None = None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Cut embeddings (Tv, C) and (Ta, C) to the shorter of the two, and to ``n_frames``: float32 (C, T).
+
+    A stream that is absent, None, stays absent.
+    """
+    there = [rows for rows in (visual, audio) if rows is not None]
+    last = min([len(rows) for rows in there] + ([] if n_frames is None else [n_frames]), default=0)
+    visual, audio = (
+        None if rows is None else np.ascontiguousarray(rows[:last].T, dtype=np.float32)
+        for rows in (visual, audio)
+    )
     return visual, audio
 
 

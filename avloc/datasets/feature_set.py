@@ -1,0 +1,194 @@
+"""FeatureSet: a split of a data set as embeddings with their truth, for the training of published heads.
+
+Embeddings come from ``avloc extract``, or from the authors' own scripts; who trains does not see which.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avloc.datasets.media_files import MediaFiles, find_media
+from avloc.datasets.named import build_dataset, data_sets
+from avloc.datasets.saved_features import read_saved_features, to_one_length
+from avloc.errors import AnnotationError, ConfigError
+from avloc.features.cache import RUNS, SCHEMA, FeatureRow, read_features, read_rows
+from avloc.report.shards import read_run
+from avloc.structures import Reference
+
+ANY_NUMBER = ("n_shards",)  # of a run: who shares the work decides nothing
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureItem:
+    """One recording: embeddings float32 (C, T) at 25 Hz of equal length, and the truth.
+
+    A stream that the recording lacks, or that was not extracted, is None.
+    """
+
+    visual: np.ndarray | None
+    audio: np.ndarray | None
+    reference: Reference
+
+
+class FeatureSet(Sequence):
+    """Recordings of a split that have features, in the order of the annotation.
+
+    Parameters
+    ----------
+    references : sequence of Reference
+        All recordings of the split.
+    load : mapping of str to callable
+        Gives the embeddings (visual, audio) of each recording that has some, by id.
+    missing : mapping of str to str
+        Why others have none, by id; whose id is in neither was not extracted yet.
+
+    Attributes
+    ----------
+    references : tuple of Reference
+        Of the recordings that have features.
+    missing : dict of str to str
+        The others, and why.
+    """
+
+    def __init__(
+        self,
+        references: Sequence[Reference],
+        load: Mapping[str, Callable[[], tuple[np.ndarray | None, np.ndarray | None]]],
+        missing: Mapping[str, str],
+    ) -> None:
+        self.references = tuple(r for r in references if r.recording_id in load)
+        self._load = load
+        self.missing = {
+            r.recording_id: missing.get(r.recording_id, "was not extracted yet")
+            for r in references
+            if r.recording_id not in load
+        }
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    def __getitem__(self, index: int) -> FeatureItem:
+        """Read one recording.
+
+        Raises
+        ------
+        AnnotationError
+            If its features cannot be read.
+        """
+        reference = self.references[index]
+        visual, audio = self._load[reference.recording_id]()
+        return FeatureItem(visual, audio, reference)
+
+
+def open_features(
+    folder: str | Path,
+    dataset: str,
+    *,
+    root: str | Path | None = None,
+    split: str | None = None,
+    encoders: Mapping[str, str] | None = None,
+) -> FeatureSet:
+    """Open what ``avloc extract`` wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What ``--out`` named.
+    dataset, root, split
+        As of the command.
+    encoders : mapping of str to str, optional
+        Names of the encoders by stream; needed where a folder holds features of several.
+
+    Raises
+    ------
+    ConfigError
+        If there are no features of these recordings, or of several encoders or settings.
+    AnnotationError
+        If the annotation or the rows cannot be read.
+    """
+    folder, media = Path(folder), find_media(dataset, root=root, split=split)
+    rows: dict[str, FeatureRow] = {}
+    shards = [path for run in _runs(folder, media, encoders or {}) for path in run.glob("shard-*.jsonl")]
+    for path in sorted(shards, key=lambda path: (path.stat().st_mtime_ns, path)):
+        latest = {row.id: row for row in read_rows(path)}
+        # Where the work was shared otherwise before, what has features counts, and of that the newest.
+        rows |= {id: row for id, row in latest.items() if row.features or id not in rows}
+    failed = {row.id: ", ".join(row.reasons) for row in rows.values() if not row.features}
+    load = {row.id: _reader(folder, row) for row in rows.values() if row.features}
+    return FeatureSet(_references(media, dataset, root, split), load, failed)
+
+
+def open_saved_features(
+    folder: str | Path, dataset: str, *, root: str | Path | None = None, split: str | None = None
+) -> FeatureSet:
+    """Open what the authors' scripts of DiMoDif and AuViRe saved: ``ID.npz`` below a folder for ``ID.mp4``.
+
+    Raises
+    ------
+    AnnotationError
+        If the annotation cannot be read, or there is no such file at all.
+    """
+    folder, media = Path(folder), find_media(dataset, root=root, split=split)
+    places = {id: folder / Path(id).with_suffix(".npz") for id in media.ids}
+    there = {id: path for id, path in places.items() if path.is_file()}
+    if not there:
+        raise AnnotationError(
+            f"{str(folder)!r}: expected saved features such as {next(iter(places.values()))}"
+        )
+    load = {id: lambda path=path: read_saved_features(path) for id, path in there.items()}
+    return FeatureSet(_references(media, dataset, root, split), load, {})
+
+
+def _references(
+    media: MediaFiles, dataset: str, root: str | Path | None, split: str | None
+) -> list[Reference]:
+    if media.dataset not in data_sets():
+        raise ConfigError(f"{dataset!r} is a list of names without truth; name the annotation")
+    source = root if dataset in data_sets() else dataset
+    return build_dataset(media.dataset, root=source, split=split).references()
+
+
+def _runs(folder: Path, media: MediaFiles, encoders: Mapping[str, str]) -> list[Path]:
+    """Find the runs over these recordings; they must agree in all but how the work was shared."""
+    asked = {"dataset": media.dataset, "split": media.split, "recordings_sha256": media.sha256}
+    found = [(run, told) for run, told in _all_runs(folder) if asked.items() <= told.items()]
+    names = [_names(told) for _, told in found]
+    found = [run for run, named in zip(found, names, strict=True) if encoders.items() <= named.items()]
+    if not found:
+        raise ConfigError(
+            f"{str(folder)!r} holds no features of these recordings (data set {media.dataset!r}, split "
+            f"{media.split!r}) by the encoders {dict(encoders) or 'that were used'}, but by {names}; make "
+            "them with avloc extract"
+        )
+    kinds = [{k: v for k, v in told.items() if k not in ANY_NUMBER} for _, told in found]
+    if differing := [kind for kind in kinds if kind != kinds[0]]:
+        keys = sorted(key for key in kinds[0] if kinds[0][key] != differing[0].get(key))
+        raise ConfigError(
+            f"{str(folder)!r} holds features of these recordings that differ in {', '.join(keys)}, by "
+            f"{names}; choose with encoders, or extract into another folder"
+        )
+    return [run for run, _ in found]
+
+
+def _all_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((folder / RUNS).glob("*")):
+        if (told := read_run(path, schema=SCHEMA)) is not None:
+            yield path, told
+
+
+def _names(told: Mapping[str, Any]) -> dict[str, str]:
+    return {stream: encoder["name"] for stream, encoder in told["encoders"].items()}
+
+
+def _reader(folder: Path, row: FeatureRow) -> Callable[[], tuple[np.ndarray | None, np.ndarray | None]]:
+    def read() -> tuple[np.ndarray | None, np.ndarray | None]:
+        visual, audio = (
+            read_features(folder, stored) if stored is not None and stored.n_frames else None
+            for stored in (row.features.get("visual"), row.features.get("audio"))
+        )
+        return to_one_length(visual, audio)
+
+    return read
