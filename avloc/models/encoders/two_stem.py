@@ -100,9 +100,7 @@ class TwoStemEncoder(nn.Module):
 
         ``mask`` (N, 160) names the real frames; None: all.
         """
-        real = None if mask is None else torch.repeat_interleave(mask, 2, dim=1)
-        hidden = torch.stack(self.recogniser(pieces, mask=real))  # (layers, N, 320 or 160, C)
-        return hidden if self.recogniser.pooling == 2 else (hidden[:, :, 0::2] + hidden[:, :, 1::2]) / 2
+        return torch.stack(states_at_25_hz(self.recogniser, pieces, mask))
 
     def encode_pieces(self, pieces: Tensor, mask: Tensor) -> Tensor:
         """Mix the standardised layers of (N, 80, 640) pieces with real frames (N, 160) to (N, 160, width)."""
@@ -127,6 +125,13 @@ class TwoStemEncoder(nn.Module):
         states = join_pieces(pieces.states, mask.shape[1])
         heard = self.project(states).transpose(1, 2)  # (B, C, T)
         return states, self.recogniser_block(masked(heard, mask), mask)
+
+
+def states_at_25_hz(recogniser: WhisperEncoder, pieces: Tensor, mask: Tensor | None) -> list[Tensor]:
+    """Give what ``recogniser`` makes of pieces (N, 80, 640), (N, 160, C) each; ``mask`` (N, 160) or None."""
+    real = None if mask is None else torch.repeat_interleave(mask, 2, dim=1)
+    hidden = recogniser(pieces, mask=real)  # (N, 320 or 160, C) each
+    return hidden if recogniser.pooling == 2 else [(x[:, 0::2] + x[:, 1::2]) / 2 for x in hidden]
 
 
 def join_pieces(states: Tensor, n_frames: int) -> Tensor:

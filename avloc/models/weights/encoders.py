@@ -7,9 +7,13 @@ from torch import nn
 
 from avloc.errors import CheckpointError
 from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.encoders.whisper import WhisperEncoder
+from avloc.models.encoders.whisper_pieces import WhisperPieces
+from avloc.models.weights.card import Card
 from avloc.models.weights.importing import ONLY_STREAM, STREAMS
 from avloc.models.weights.store import load_weights
 
+N_MELS = 80  # of Whisper's input
 PICTURES = ("mouth96_box", "mouth88_landmarks", "face112")  # inputs that are made of crops
 
 
@@ -53,6 +57,8 @@ def load_encoder(name: str, stream: str) -> StreamEncoder:
     if stream not in STREAMS:
         raise ValueError(f"stream must be one of {STREAMS}, got {stream!r}")
     network, card, sha256 = load_weights(name)
+    if isinstance(network, WhisperEncoder):
+        network = _of_whisper(network, card)
     if isinstance(network, AvHubertEncoder):
         encoder = network.of_stream(stream)
     elif hasattr(network, f"{stream}_encoder"):
@@ -70,3 +76,9 @@ def load_encoder(name: str, stream: str) -> StreamEncoder:
     return StreamEncoder(
         stream, encoder, card.name, type(encoder).__name__, hashlib.sha256(part.encode()).hexdigest()
     )
+
+
+def _of_whisper(network: WhisperEncoder, card: Card) -> WhisperPieces:
+    if (n_mels := network.conv1.in_channels) != N_MELS:
+        raise CheckpointError(f"{card.name!r} reads {n_mels} mel bands, and avloc makes {N_MELS}")
+    return WhisperPieces(network)
