@@ -90,6 +90,7 @@ def open_features(
     root: str | Path | None = None,
     split: str | None = None,
     encoders: Mapping[str, str] | None = None,
+    run: str | None = None,
 ) -> FeatureSet:
     """Open what ``avloc extract`` wrote.
 
@@ -101,6 +102,8 @@ def open_features(
         As of the command.
     encoders : mapping of str to str, optional
         Names of the encoders by stream; needed where a folder holds features of several.
+    run : str, optional
+        Name of a folder in ``runs``; needed where settings differ.
 
     Raises
     ------
@@ -111,7 +114,8 @@ def open_features(
     """
     folder, media = Path(folder), find_media(dataset, root=root, split=split)
     rows: dict[str, FeatureRow] = {}
-    shards = [path for run in _runs(folder, media, encoders or {}) for path in run.glob("shard-*.jsonl")]
+    found = _runs(folder, media, encoders or {}, run)
+    shards = [path for run in found for path in run.glob("shard-*.jsonl")]
     for path in sorted(shards, key=lambda path: (path.stat().st_mtime_ns, path)):
         latest = {row.id: row for row in read_rows(path)}
         # Where the work was shared otherwise before, what has features counts, and of that the newest.
@@ -151,26 +155,29 @@ def _references(
     return build_dataset(media.dataset, root=source, split=split).references()
 
 
-def _runs(folder: Path, media: MediaFiles, encoders: Mapping[str, str]) -> list[Path]:
+def _runs(folder: Path, media: MediaFiles, encoders: Mapping[str, str], run: str | None) -> list[Path]:
     """Find the runs over these recordings; they must agree in all but how the work was shared."""
     asked = {"dataset": media.dataset, "split": media.split, "recordings_sha256": media.sha256}
-    found = [(run, told) for run, told in _all_runs(folder) if asked.items() <= told.items()]
-    names = [_names(told) for _, told in found]
-    found = [run for run, named in zip(found, names, strict=True) if encoders.items() <= named.items()]
+    there = {path: told for path, told in _all_runs(folder) if asked.items() <= told.items()}
+    found = {
+        path: told
+        for path, told in there.items()
+        if encoders.items() <= _names(told).items() and run in (None, path.name)
+    }
+    listed = ", ".join(f"{path.name} {_names(told)}" for path, told in there.items()) or "none"
     if not found:
         raise ConfigError(
-            f"{str(folder)!r} holds no features of these recordings (data set {media.dataset!r}, split "
-            f"{media.split!r}) by the encoders {dict(encoders) or 'that were used'}, but by {names}; make "
-            "them with avloc extract"
+            f"{str(folder)!r} holds no such features of these recordings (data set {media.dataset!r}, split "
+            f"{media.split!r}); runs over them are {listed}; make others with avloc extract"
         )
-    kinds = [{k: v for k, v in told.items() if k not in ANY_NUMBER} for _, told in found]
+    kinds = [{k: v for k, v in told.items() if k not in ANY_NUMBER} for told in found.values()]
     if differing := [kind for kind in kinds if kind != kinds[0]]:
         keys = sorted(key for key in kinds[0] if kinds[0][key] != differing[0].get(key))
         raise ConfigError(
-            f"{str(folder)!r} holds features of these recordings that differ in {', '.join(keys)}, by "
-            f"{names}; choose with encoders, or extract into another folder"
+            f"{str(folder)!r} holds features of these recordings that differ in {', '.join(keys)}: {listed}; "
+            "choose with encoders or run"
         )
-    return [run for run, _ in found]
+    return list(found)
 
 
 def _all_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

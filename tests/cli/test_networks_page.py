@@ -1,5 +1,6 @@
 """The examples of docs/networks.md run in their order, with small checkpoints under the names of the page."""
 
+import json
 import re
 import shlex
 import shutil
@@ -53,6 +54,11 @@ def folder(tmp_path, monkeypatch):
     write_video(tmp_path / "clip.mp4", frames, Fraction(25))
     face = np.array([[[44, 40], [84, 40], [64, 60], [64, 76]]] * 40, dtype=np.float32)
     np.savez("clip.npz", points=face, frame=np.arange(40))
+    for place in ("data/LAV-DF/train/1.mp4", "tracks/train/1.npz"):
+        Path(place).parent.mkdir(parents=True)
+        shutil.copy(f"clip{Path(place).suffix}", place)
+    entry = {"file": "train/1.mp4", "split": "train", "n_fakes": 0, "fake_periods": [], "duration": 1.6}
+    Path("data/LAV-DF/metadata.json").write_text(json.dumps([entry]))
     return tmp_path
 
 
@@ -67,9 +73,14 @@ def test_the_shell_examples_run_in_their_order(folder, parity_dir, capsys):
         program, *arguments = shlex.split(line, comments=True)
         assert program == "avloc"
         assert main(arguments) == 0, (line, capsys.readouterr().err)
+    capsys.readouterr()
+    _, code = blocks("python")
+    exec(compile(code, "networks.md", "exec"), {"__name__": "example"})
+    shape = "torch.Size([1, 768, 600])"
+    assert capsys.readouterr().out == f"1 {{}}\n{shape} {shape} torch.Size([1, 1200, 3])\n"
 
 
 def test_the_python_example_runs(folder, capsys):
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     exec(compile(code, "networks.md", "exec"), {"__name__": "example"})
     assert 0 < float(capsys.readouterr().out) < 1

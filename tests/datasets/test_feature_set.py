@@ -106,19 +106,21 @@ def test_features_of_several_encoders_are_told_apart_by_name(root):
         {"train/a.mp4": (rows(2, 4), rows(2, 4))},
         encoders={**ENCODERS, "audio": {"name": "other"}},
     )
-    with pytest.raises(ConfigError, match="that differ in encoders, by .*'other'.*; choose with encoders"):
+    with pytest.raises(
+        ConfigError, match="that differ in encoders: r .*'other'.*; choose with encoders or run"
+    ):
         open_features(root / "out", "lavdf", root=root, split="train")
     (item,) = open_features(root / "out", "lavdf", root=root, split="train", encoders={"audio": "other"})
     assert item.audio[0, 0] == 4
+    (item,) = open_features(root / "out", "lavdf", root=root, split="train", run="r")
+    assert item.audio[0, 0] == 1
 
 
 def test_features_of_other_recordings_are_none(root):
     write(root, "r", {"train/a.mp4": (rows(2, 1), rows(2, 1))}, recordings_sha256="00")
-    with pytest.raises(
-        ConfigError, match="holds no features of these recordings .*make them with avloc extract"
-    ):
+    with pytest.raises(ConfigError, match="holds no such features of these recordings .*are none; make"):
         open_features(root / "out", "lavdf", root=root, split="train")
-    with pytest.raises(ConfigError, match="holds no features"):
+    with pytest.raises(ConfigError, match="holds no such features"):
         open_features(root / "nowhere", "lavdf", root=root, split="train")
 
 
