@@ -113,6 +113,7 @@ def open_features(
         If the annotation or the rows cannot be read.
     """
     folder, media = Path(folder), find_media(dataset, root=root, split=split)
+    references = _references(media, dataset, root, split)
     rows: dict[str, FeatureRow] = {}
     found = _runs(folder, media, encoders or {}, run)
     shards = [path for run in found for path in run.glob("shard-*.jsonl")]
@@ -122,7 +123,7 @@ def open_features(
         rows |= {id: row for id, row in latest.items() if row.features or id not in rows}
     failed = {row.id: ", ".join(row.reasons) for row in rows.values() if not row.features}
     load = {row.id: _reader(folder, row) for row in rows.values() if row.features}
-    return FeatureSet(_references(media, dataset, root, split), load, failed)
+    return FeatureSet(references, load, failed)
 
 
 def open_saved_features(

@@ -119,7 +119,9 @@ class Batcher:
         }
         waveform = filled.pop("waveform", None)
         inputs = prepare(network.inputs, waveform=waveform, audio_mask=mask, crops=filled)
-        embedding, _ = network(inputs, mask)
+        # Convolutions of a GPU would be TF32 otherwise, and features are found whatever device made them.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            embedding, _ = network(inputs, mask)
         rows = embedding[:, :, :n_frames].transpose(1, 2).float().cpu().numpy()  # (B, T, C)
         return [self._stored(row) for row in rows]
 
