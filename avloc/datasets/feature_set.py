@@ -121,8 +121,8 @@ def open_features(
         latest = {row.id: row for row in read_rows(path)}
         # Where the work was shared otherwise before, what has features counts, and of that the newest.
         rows |= {id: row for id, row in latest.items() if row.features or id not in rows}
-    failed = {row.id: ", ".join(row.reasons) for row in rows.values() if not row.features}
-    load = {row.id: _reader(folder, row) for row in rows.values() if row.features}
+    load = {row.id: _reader(folder, row) for row in rows.values() if _holds_any(row)}
+    failed = {row.id: ", ".join((*row.reasons, *row.warnings)) for row in rows.values() if row.id not in load}
     return FeatureSet(references, load, failed)
 
 
@@ -189,6 +189,10 @@ def _all_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _names(told: Mapping[str, Any]) -> dict[str, str]:
     return {stream: encoder["name"] for stream, encoder in told["encoders"].items()}
+
+
+def _holds_any(row: FeatureRow) -> bool:
+    return any(stored.n_frames for stored in (row.features or {}).values())
 
 
 def _reader(folder: Path, row: FeatureRow) -> Callable[[], tuple[np.ndarray | None, np.ndarray | None]]:

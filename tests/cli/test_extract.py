@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from avloc.datasets.feature_set import open_features
 from avloc.features.cache import FeatureCache, FeatureRow, read_features
 from avloc.media.decode import Decoder, VideoBlock
+from avloc.media.encode import write_video
 from avloc.media.probe import open_recording
 from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.weights.importing import import_weights
@@ -312,6 +314,24 @@ def test_what_cannot_be_an_encoder_is_refused_before_anything_is_done(run, data,
     code, _, err = run("extract", *arguments, "--encoders", encoders)
     assert code == 2 and told in " ".join(err.split()), err
     assert not (tmp_path / "features").exists()
+
+
+def test_streams_that_hold_nothing_are_said_and_not_looked_for_again(run, data, tmp_path, encoded):
+    (data / "metadata.json").write_text(
+        json.dumps([{"file": "v.mp4", "n_fakes": 0, "split": "train", "duration": 1.0}])
+    )
+    write_video(data / "v.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 25, Fraction(25))
+    arguments = ("extract", "lavdf", "--root", "data", "--device", "cpu", "--out", "features")
+    assert run(*arguments, "--encoders", "audio=sound").code == 3
+    (row,) = rows_of(tmp_path / "features")
+    assert row.reasons == ("no_samples",) and "no stream that the encoders of audio read" in row.message
+    assert run(*arguments, "--encoders", "audio=sound,visual=default").code == 0
+    assert run(*arguments, "--encoders", "audio=sound,visual=default", "--shard", "1/2").code == 0
+    told = [row for row in rows_of(tmp_path / "features") if row.features]
+    assert [row.warnings for row in told] == [("no_face",)] * 2 and encoded == []
+    assert {stored.n_frames for row in told for stored in row.features.values()} == {0}
+    features = open_features("features", "lavdf", root="data", encoders={"visual": "default"})
+    assert len(features) == 0 and features.missing == {"v.mp4": "no_face"}
 
 
 @pytest.mark.dataset
