@@ -11,7 +11,7 @@ The steps, each a command of its own that is printed before it runs:
    machine without recordings, with ``--only train``; the other steps follow where recordings are, with the
    work folder that came back.
 2. ``items``: recordings with exact truth, the same for every run: of development identities wide-band,
-   telephone and video, and made by implementations that training never draws; of test identities with
+   telephone, clean and video, and made by implementations that training never draws; of test identities with
    generators that training never heard.
 3. ``figures``: accuracy on each of them, and synchrony, of the trained weights; no video and no synchrony for
    a network that only hears.
@@ -35,6 +35,7 @@ from avloc.config import load_config
 ITEMS = {  # the name of what the card tells of them, and how they are made
     "wide": ("audio_wide", "--use dev --condition wide --n 400 --seed 7"),
     "telephone": ("audio_telephone", "--use dev --condition telephone --n 300 --seed 8"),
+    "clean": ("clean", "--use dev --condition clean --n 300 --seed 19"),
     "video": ("audio_visual", "--use held_out --any-licence --video --n 78 --seed 9"),
     "held_back": ("held_back", "--use dev --condition wide --implementations held_back --n 300 --seed 17"),
     "generators": (

@@ -15,12 +15,14 @@ from avloc.synth.families import AUDIO_FAMILIES
 from avloc.synth.genuine_edits import EDIT_SHARE, cut_host, draw_genuine_edits, master
 from avloc.synth.host import Host, Implementation
 from avloc.synth.item import Item
+from avloc.synth.whole import WHOLE_GENERATED, speak_whole
 from avloc.synth.words import RESERVE_S, edit_words
 
 GENUINE = "genuine"
 GENUINE_SHARE = 0.38
 WORD_EDIT = "word_edit"
-FAMILIES = (*AUDIO_FAMILIES, WORD_EDIT)
+FAMILIES = (*AUDIO_FAMILIES, WORD_EDIT, WHOLE_GENERATED)
+# Without whole recordings: in them there is nothing to localize.
 MIXTURE: dict[str, float] = {
     "insert_other": 1.0,
     "insert_same": 1.2,
@@ -87,6 +89,7 @@ def lacking(pool: SpeechPool, faces: TalkingFaces | None = None) -> dict[str, st
         return {} if timed else {WORD_EDIT: "talking faces whose words have times"}
     needs = {
         "insert_tts": (len(pool.generated), "generated speech"),
+        WHOLE_GENERATED: (len(pool.generated), "generated speech"),
         "neural_pair": (len(pool.pairs), "generated twins"),
         "neural_words": (len(pool.spoken_again), "words of recordings that were spoken again"),
         WORD_EDIT: (len(pool.timed), "recordings whose words have times"),
@@ -136,7 +139,8 @@ def compose(
     Returns
     -------
     Item
-        One to four segments in ``audio``, none for ``"genuine"``.
+        One to four segments in ``audio``, none for ``"genuine"``; one that is all of it for
+        ``"whole_generated"``.
 
     Raises
     ------
@@ -156,10 +160,12 @@ def compose(
         # A host that could not be forged makes no genuine item either: it has less speech than others.
         forged = forge_sound(rng, host, like, limit, implementations)
         if forged is not None:
-            forged = Forged(host.samples) if family == GENUINE else forged
+            if family == GENUINE:
+                # Generated recordings are short; a genuine one must not be told by its length.
+                n_samples = len(forged.samples) if like == WHOLE_GENERATED else len(host.samples)
+                forged = Forged(host.samples[:n_samples])
             if host.whole:
-                n_samples = len(forged.samples) - int(rng.integers(END_CUT))
-                forged = replace(forged, samples=forged.samples[:n_samples])
+                forged = _shortened(forged, int(rng.integers(END_CUT)))
             return finish_item(rng, host, forged, family, genuine_edits, cuts)
     raise AnnotationError(
         f"no item of family {family!r} can be made from this pool of {len(pool)} recordings"
@@ -183,9 +189,18 @@ def forge_sound(
         arrangement, spans, parameters = edited
         follows = host.read(host.start, host.start + len(host.samples) + int(RESERVE_S * SAMPLE_RATE))
         return Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)], WORD_EDIT)
+    if family == WHOLE_GENERATED:
+        return speak_whole(rng, host)
     chosen = implementations[family]
     edits, materials = draw_edits(rng, host, chosen.make, limit)
     return apply_edits(host, edits, materials, limit, chosen.name) if edits else None
+
+
+def _shortened(forged: Forged, n_off: int) -> Forged:
+    """Cut ``n_off`` samples off the end."""
+    n_samples = len(forged.samples) - n_off
+    spans = [(first, min(last, n_samples)) for first, last in forged.spans]
+    return replace(forged, samples=forged.samples[:n_samples], spans=spans)
 
 
 def describe_own(host: Host, parameters: Mapping) -> dict:
@@ -210,8 +225,10 @@ def _draw_host(rng: np.random.Generator, pool: SpeechPool, family: str, duration
             break
     longest = min(n, int(duration_s * SAMPLE_RATE))
     shortest = min(longest, max(int(SHORTEST_HOST_S * SAMPLE_RATE), longest // 2))
-    # Half of the items are cut at random places, so that a start or an end in mid-word means nothing.
-    length = longest if rng.random() < 0.5 else int(rng.integers(shortest, longest + 1))
+    # Half of the items are cut at random places, so that a start or an end in mid-word means nothing. No file
+    # of a synthesizer begins as a recording does, so beside these all are.
+    is_whole = family != WHOLE_GENERATED and rng.random() < 0.5
+    length = longest if is_whole else int(rng.integers(shortest, longest + 1))
     start = int(rng.integers(0, n - length + 1))
     return Host.cut(pool, index, start, start + length)
 

@@ -93,7 +93,7 @@ def _formant_shift(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.nd
 def insert_other(rng: np.random.Generator, host: Host, first: int, last: int) -> Material | None:
     """Take words of another speaker of the same use."""
     identity = host.entry.identity
-    source = _draw_source(rng, host, host.pool.natural, lambda i: host.pool.entries[i].identity != identity)
+    source = draw_source(rng, host, host.pool.natural, lambda i: host.pool.entries[i].identity != identity)
     return None if source is None else _insertion(rng, host, source, first, last)
 
 
@@ -103,7 +103,7 @@ def insert_same(rng: np.random.Generator, host: Host, first: int, last: int) -> 
     others = np.array([i for i in members if i not in host.made_of], dtype=np.int64)
     source = host.index
     if len(others) and rng.random() < 0.85:
-        drawn = _draw_source(rng, host, others, lambda i: True)
+        drawn = draw_source(rng, host, others, lambda i: True)
         source = host.index if drawn is None else drawn
     if source < 0:
         return None
@@ -115,7 +115,7 @@ def insert_generated(rng: np.random.Generator, host: Host, first: int, last: int
     """Take words that a neural synthesizer or vocoder spoke, of any sentence and voice of the same use."""
     if not len(host.pool.generated):
         return None
-    source = _draw_source(rng, host, host.pool.generated, lambda i: True)
+    source = draw_source(rng, host, host.pool.generated, lambda i: True)
     return None if source is None else _insertion(rng, host, source, first, last)
 
 
@@ -158,7 +158,7 @@ def _best_shift(original: np.ndarray, wide: np.ndarray) -> int:
     return best if correlation[best] > 0.25 * energy else PAIR_SEARCH
 
 
-def _draw_source(
+def draw_source(
     rng: np.random.Generator, host: Host, candidates: np.ndarray, fits: Callable[[int], bool]
 ) -> int | None:
     """Draw an entry whose band is as wide as the host's and whose noise at its level is not louder.

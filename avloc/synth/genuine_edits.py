@@ -30,11 +30,8 @@ MASTERING: dict[str, Callable[[np.random.Generator, np.ndarray], tuple[np.ndarra
 }
 """What is done to the whole sound, in this order."""
 GENUINE_EDITS = (*CUTS, COVER, *MASTERING)
-IN_RECORDING_TIME = (
-    "neural_pair",
-    "neural_words",
-    "word_edit",
-)  # families that a cut would rob of their times
+UNCUT = ("neural_pair", "neural_words", "word_edit", "whole_generated")
+"""Families that a cut would rob of their times, or that would leave nothing of it."""
 SHORTEST_LEFT_S = 1.5
 PAUSE_FRAMES = 6  # of 10 ms, so much quiet around a cut
 SHORTEST_TURN, LONGEST_TURN = SAMPLE_RATE // 2, 5 * SAMPLE_RATE  # what a second speaker says at a time
@@ -47,13 +44,13 @@ def draw_genuine_edits(
 ) -> tuple[str, ...]:
     """Draw what an honest editor does to an item whose host is drawn as that of ``family``.
 
-    ``share`` is the probability that anything is done. At most one cut is made, none where the family needs
-    the times of the recording; ``recode`` is drawn where PyAV is installed.
+    ``share`` is the probability that anything is done. At most one cut is made, none for a family of
+    ``UNCUT``; ``recode`` is drawn where PyAV is installed.
     """
     if rng.random() >= share:
         return ()
     impossible = {*(SOUND_ALONE if picture else (COVER,)), *(() if can_recode() else ("recode",))}
-    if family in IN_RECORDING_TIME:
+    if family in UNCUT:
         impossible |= set(CUTS)
     names = [n for n in GENUINE_EDITS if n not in impossible]
     drawn = [str(n) for n in rng.choice(names, size=int(rng.choice([1, 1, 2, 3])), replace=False)]

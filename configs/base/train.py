@@ -26,6 +26,7 @@ train = dict(
         formant_shift=0.5,
         self_blend=0.8,
         word_edit=0.3,
+        whole_generated=0.8,
     ),
     picture=dict(
         lag_shift=1.0,

@@ -22,7 +22,7 @@ def shipped() -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        *("accuracy_wide", "accuracy_telephone", "accuracy_video"),
+        *("accuracy_wide", "accuracy_telephone", "accuracy_clean", "accuracy_video"),
         *("accuracy_held_back", "accuracy_generators", "published", "sync"),
     ],
 )

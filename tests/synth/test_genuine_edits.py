@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from avloc.synth.compose import FAMILIES, GENUINE, compose, draw_item, forge_sound
-from avloc.synth.genuine_edits import CUTS, GENUINE_EDITS, MASTERING, cut_host, draw_genuine_edits, named
+from avloc.synth.genuine_edits import (
+    CUTS,
+    GENUINE_EDITS,
+    MASTERING,
+    UNCUT,
+    cut_host,
+    draw_genuine_edits,
+    named,
+)
 from avloc.synth.host import Host
 from avloc.synth.mastering import denoise, music_bed
 from avloc.synth.spans import frame_envelope
@@ -140,7 +148,7 @@ def test_forged_items_carry_the_same_edits_as_genuine_ones(pool):
     assert counts[False]["jump_cut"] and counts[True]["jump_cut"]
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in ("neural_pair", "word_edit")])
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f not in UNCUT])
 def test_what_is_forged_after_a_cut_has_its_truth_in_the_time_of_the_result(pool, family):
     rng = np.random.default_rng(11)
     for _ in range(3):

@@ -53,7 +53,7 @@ def names(commands):
 
 def test_every_step_runs_once_and_in_order(tool, arguments, commands, tmp_path):
     tool.main([*arguments, "--init", "default", "--iterations", "100", "--set", "train.picture_share=0.3"])
-    expected = ["avloc train", *["avloc synth"] * 5, *["accuracy"] * 5, "sync", "write_card"]
+    expected = ["avloc train", *["avloc synth"] * 6, *["accuracy"] * 6, "sync", "write_card"]
     assert names(commands) == expected
     assert commands[0][-6:] == [
         *("--set", "train.iterations=100", "--set", "train.seed=0"),
@@ -65,12 +65,12 @@ def test_every_step_runs_once_and_in_order(tool, arguments, commands, tmp_path):
 
 def test_a_network_that_only_hears_is_not_asked_for_video_and_synchrony(tool, arguments, commands, tmp_path):
     tool.main([*arguments, "--config", "fast", "--init", "default", "--iterations", "100"])
-    assert names(commands) == ["avloc train", *["avloc synth"] * 4, *["accuracy"] * 4, "write_card"]
+    assert names(commands) == ["avloc train", *["avloc synth"] * 5, *["accuracy"] * 5, "write_card"]
     assert not any("--video" in words for words in commands)
     card = commands[-1]
     assert card[card.index("--name") + 1] == "fast" and "--sync" not in card
     told = [card[i + 1].partition("=")[0] for i, word in enumerate(card) if word == "--result"]
-    assert told == ["audio_wide", "audio_telephone", "held_back", "generators"]
+    assert told == ["audio_wide", "audio_telephone", "clean", "held_back", "generators"]
 
 
 def test_the_card_tells_the_round_without_folders_of_the_machine(tool, arguments, commands, tmp_path):
@@ -120,5 +120,5 @@ def test_wrong_use_is_said(tool, arguments, commands, capsys, options, why):
 def test_a_dry_run_prints_the_commands_and_makes_nothing(tool, arguments, commands, capsys, tmp_path):
     tool.main([*arguments, "--init", "default", "--iterations", "100", "--dry-run"])
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 13 and printed[0].startswith("avloc train default --init default")
+    assert len(printed) == 15 and printed[0].startswith("avloc train default --init default")
     assert not commands and not (tmp_path / "w").exists()
