@@ -13,7 +13,7 @@ from avloc.structures import Timeline
 from avloc.synth.edits import Forged, apply_edits, draw_edits
 from avloc.synth.families import AUDIO_FAMILIES
 from avloc.synth.genuine_edits import EDIT_SHARE, cut_host, draw_genuine_edits, master
-from avloc.synth.host import Host, Implementation
+from avloc.synth.host import Host, Implementation, draw_implementation
 from avloc.synth.item import Item
 from avloc.synth.whole import WHOLE_GENERATED, speak_whole
 from avloc.synth.words import RESERVE_S, edit_words
@@ -115,7 +115,7 @@ def compose(
     duration_s: float = 25.6,
     host_like: str | None = None,
     genuine_edits: Sequence[str] = (),
-    implementations: Mapping[str, Implementation] = AUDIO_FAMILIES,
+    implementations: Mapping[str, tuple[Implementation, ...]] = AUDIO_FAMILIES,
 ) -> Item:
     """Make one item of ``family`` from a random host of ``pool``.
 
@@ -133,7 +133,7 @@ def compose(
         Family that could have forged the host of a genuine item.
     genuine_edits : sequence of str
         What an honest editor did, of ``GENUINE_EDITS``; a cut is left out where no place for it is found.
-    implementations : mapping of family to Implementation
+    implementations : mapping of family to tuple of Implementation
         What makes the material.
 
     Returns
@@ -177,7 +177,7 @@ def forge_sound(
     host: Host,
     family: str,
     limit: int,
-    implementations: Mapping[str, Implementation] = AUDIO_FAMILIES,
+    implementations: Mapping[str, tuple[Implementation, ...]] = AUDIO_FAMILIES,
 ) -> Forged | None:
     """Forge ``host`` by ``family``, up to ``limit`` samples long; None if nothing fits."""
     if family == GENUINE:
@@ -191,7 +191,7 @@ def forge_sound(
         return Forged(arrangement.sound(follows), spans, [describe_own(host, parameters)], WORD_EDIT)
     if family == WHOLE_GENERATED:
         return speak_whole(rng, host)
-    chosen = implementations[family]
+    chosen = draw_implementation(rng, implementations[family])
     edits, materials = draw_edits(rng, host, chosen.make, limit)
     return apply_edits(host, edits, materials, limit, chosen.name) if edits else None
 

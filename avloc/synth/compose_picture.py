@@ -23,7 +23,7 @@ from avloc.synth.compose import (
 from avloc.synth.edits import Forged, apply_edits, draw_edits
 from avloc.synth.families import SOUND_FAMILIES
 from avloc.synth.genuine_edits import COVER, EDIT_SHARE, cut_host, draw_cover_span, draw_genuine_edits
-from avloc.synth.host import Host, Implementation
+from avloc.synth.host import Host, Implementation, draw_implementation
 from avloc.synth.item import Item
 from avloc.synth.matching import Sound
 from avloc.synth.mouth_families import MOUTH_FAMILIES, SHORTEST_FRAMES, Face, MouthChange
@@ -112,7 +112,7 @@ def compose_picture(
     duration_s: float = 25.6,
     host_like: str | None = None,
     genuine_edits: Sequence[str] = (),
-    implementations: Mapping[str, Implementation] = SOUND_FAMILIES,
+    implementations: Mapping[str, tuple[Implementation, ...]] = SOUND_FAMILIES,
 ) -> Item:
     """Make one item of ``family`` from a random clip of ``faces``.
 
@@ -131,7 +131,7 @@ def compose_picture(
         Family that could have forged the clip of a genuine item.
     genuine_edits : sequence of str
         What an honest editor did, of ``GENUINE_EDITS``; left out where no place for it is found.
-    implementations : mapping of family to Implementation
+    implementations : mapping of family to tuple of Implementation
         What makes the material of a forged sound.
 
     Returns
@@ -201,7 +201,7 @@ def _forge(
     faces: TalkingFaces,
     shot: Shot,
     family: str,
-    implementations: Mapping[str, Implementation],
+    implementations: Mapping[str, tuple[Implementation, ...]],
 ) -> tuple[Forged, Picture, MouthChange | None] | None:
     host, picture = shot.host, shot.picture
     if family == GENUINE:
@@ -220,7 +220,7 @@ def _forge(
             return None
         picture = replace(picture, mouth_edit=change.edit, source=change.source)
         return Forged(host.samples, implementation=family), picture, change
-    chosen = implementations[family]
+    chosen = draw_implementation(rng, implementations[family])
     edits, materials = draw_edits(rng, host, chosen.make, len(host.samples), in_time=True)
     forged = apply_edits(host, edits, materials, len(host.samples), chosen.name) if edits else None
     return None if forged is None or len(forged.samples) != len(host.samples) else (forged, picture, None)

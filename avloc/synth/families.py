@@ -14,6 +14,7 @@ from avloc.synth.matching import Sound, fit_to_host, noise_over, rms
 from avloc.synth.neural_words import neural_words
 from avloc.synth.own_sound import lag_shift, self_blend
 from avloc.synth.phase_vocoder import shift_formants, shift_pitch, stretch
+from avloc.synth.sola import shift_by_rate, sola
 from avloc.synth.source_filter import draw_source_filter, source_filter
 from avloc.synth.spans import frame_envelope
 from avloc.synth.splice import MARGIN
@@ -64,6 +65,16 @@ def _time_stretch(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.nda
     return stretch(samples, factor, **parameters), {"stretch": factor, **parameters}
 
 
+def _pitch_by_rate(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
+    parameters, semitones = _draw_sequences(rng), draw_semitones(rng)
+    return shift_by_rate(samples, semitones, **parameters), {"semitones": semitones, **parameters}
+
+
+def _stretch_by_sequences(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
+    parameters, factor = _draw_sequences(rng), draw_tempo(rng)
+    return sola(samples, factor, **parameters), {"stretch": factor, **parameters}
+
+
 def draw_semitones(rng: np.random.Generator) -> float:
     """How far the pitch moves."""
     return float(rng.choice([-1, 1]) * rng.uniform(0.7, 4))
@@ -82,6 +93,15 @@ def draw_formant_factor(rng: np.random.Generator) -> float:
 def _draw_vocoder(rng: np.random.Generator) -> dict:
     n_fft = int(rng.choice([512, 768, 1024]))
     return {"n_fft": n_fft, "hop": n_fft // int(rng.choice([4, 4, 8]))}
+
+
+def _draw_sequences(rng: np.random.Generator) -> dict:
+    ranges = {
+        "sequence": (560, 1281),
+        "overlap": (96, 225),
+        "seek": (160, 321),
+    }  # 35 to 80, 6 to 14, 10 to 20 ms
+    return {name: int(rng.integers(*limits)) for name, limits in ranges.items()}
 
 
 def _formant_shift(rng: np.random.Generator, samples: np.ndarray) -> tuple[np.ndarray, dict]:
@@ -224,25 +244,31 @@ def replace_audio(rng: np.random.Generator, host: Host, first: int, last: int) -
     return maker(rng, host, first, last) or insert_other(rng, host, first, last)
 
 
-AUDIO_FAMILIES: dict[str, Implementation] = {
-    "insert_other": Implementation("cross_fade", insert_other),
-    "insert_same": Implementation("cross_fade", insert_same),
-    "insert_tts": Implementation("cross_fade", insert_generated),
-    "neural_pair": Implementation("twin", neural_pair),
-    "neural_words": Implementation("spoken_again", neural_words),
-    "vocoder_griffin_lim": Implementation("griffin_lim", resynthesis(_griffin_lim)),
-    "vocoder_source_filter": Implementation("source_filter", resynthesis(_source_filter)),
-    "pitch_shift": Implementation("phase_vocoder", resynthesis(_pitch_shift)),
-    "time_stretch": Implementation("phase_vocoder", resynthesis(_time_stretch)),
-    "formant_shift": Implementation("cepstral_envelope", resynthesis(_formant_shift)),
-    "self_blend": Implementation("linear_gate", self_blend),
+AUDIO_FAMILIES: dict[str, tuple[Implementation, ...]] = {
+    "insert_other": (Implementation("cross_fade", insert_other),),
+    "insert_same": (Implementation("cross_fade", insert_same),),
+    "insert_tts": (Implementation("cross_fade", insert_generated),),
+    "neural_pair": (Implementation("twin", neural_pair),),
+    "neural_words": (Implementation("spoken_again", neural_words),),
+    "vocoder_griffin_lim": (Implementation("griffin_lim", resynthesis(_griffin_lim)),),
+    "vocoder_source_filter": (Implementation("source_filter", resynthesis(_source_filter)),),
+    "pitch_shift": (
+        Implementation("phase_vocoder", resynthesis(_pitch_shift)),
+        Implementation("sola", resynthesis(_pitch_by_rate)),
+    ),
+    "time_stretch": (
+        Implementation("phase_vocoder", resynthesis(_time_stretch)),
+        Implementation("sola", resynthesis(_stretch_by_sequences)),
+    ),
+    "formant_shift": (Implementation("cepstral_envelope", resynthesis(_formant_shift)),),
+    "self_blend": (Implementation("linear_gate", self_blend),),
 }
-"""Each family of forged sound, and what makes its material."""
+"""Each family of forged sound, and what makes its material: one of these, drawn for each item."""
 
 MOVING = ("insert_other", "insert_same", "insert_tts", "neural_words")  # sound that may be longer or shorter
-SOUND_FAMILIES: dict[str, Implementation] = {
-    "lag_shift": Implementation("moved", lag_shift),
-    "replace_audio": Implementation("cross_fade", replace_audio),
+SOUND_FAMILIES: dict[str, tuple[Implementation, ...]] = {
+    "lag_shift": (Implementation("moved", lag_shift),),
+    "replace_audio": (Implementation("cross_fade", replace_audio),),
     **{name: made for name, made in AUDIO_FAMILIES.items() if name not in MOVING},
 }
 """What is done to the sound under an untouched picture; nothing after the span moves."""

@@ -70,15 +70,15 @@ def _raised_cosine_blend(rng: np.random.Generator, host: Host, first: int, last:
     return None if blended is None else replace(blended, law=RAISED_COSINE)
 
 
-HELD_BACK_FAMILIES: dict[str, Implementation] = {
-    "insert_other": Implementation("zero_crossing", _without_fade(insert_other)),
-    "insert_same": Implementation("zero_crossing", _without_fade(insert_same)),
-    "insert_tts": Implementation("zero_crossing", _without_fade(insert_generated)),
-    "vocoder_griffin_lim": Implementation("rtisi", resynthesis(_rtisi)),
-    "vocoder_source_filter": Implementation("harmonic_noise", resynthesis(_harmonic_noise)),
-    "pitch_shift": Implementation("psola", resynthesis(_psola)),
-    "time_stretch": Implementation("wsola", resynthesis(_wsola)),
-    "formant_shift": Implementation("pole_shift", resynthesis(_shift_poles)),
-    "self_blend": Implementation("raised_cosine_gate", _raised_cosine_blend),
+HELD_BACK_FAMILIES: dict[str, tuple[Implementation, ...]] = {
+    "insert_other": (Implementation("zero_crossing", _without_fade(insert_other)),),
+    "insert_same": (Implementation("zero_crossing", _without_fade(insert_same)),),
+    "insert_tts": (Implementation("zero_crossing", _without_fade(insert_generated)),),
+    "vocoder_griffin_lim": (Implementation("rtisi", resynthesis(_rtisi)),),
+    "vocoder_source_filter": (Implementation("harmonic_noise", resynthesis(_harmonic_noise)),),
+    "pitch_shift": (Implementation("psola", resynthesis(_psola)),),
+    "time_stretch": (Implementation("wsola", resynthesis(_wsola)),),
+    "formant_shift": (Implementation("pole_shift", resynthesis(_shift_poles)),),
+    "self_blend": (Implementation("raised_cosine_gate", _raised_cosine_blend),),
 }
 """Each family that has a second implementation, and that."""

@@ -145,3 +145,8 @@ class Implementation:
 
     name: str
     make: Maker
+
+
+def draw_implementation(rng: np.random.Generator, ways: tuple[Implementation, ...]) -> Implementation:
+    """Draw one of a family's implementations."""
+    return ways[0] if len(ways) == 1 else ways[int(rng.integers(len(ways)))]

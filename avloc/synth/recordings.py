@@ -64,7 +64,7 @@ class Recipe:
     implementations: str = TRAINING
 
 
-def implementations_of(which: str, *, picture: bool) -> Mapping[str, Implementation]:
+def implementations_of(which: str, *, picture: bool) -> Mapping[str, tuple[Implementation, ...]]:
     """Give what makes the material of each family of sound, ``which`` of ``IMPLEMENTATIONS``.
 
     Families of the mouth and ``word_edit`` have one implementation, and are not among them.

@@ -10,6 +10,7 @@ from avloc.synth.overlap_add import pitch_marks, psola, wsola
 from avloc.synth.phase_vocoder import resample_to, shift_formants, shift_pitch, stretch
 from avloc.synth.pole_shift import move_poles, shift_poles
 from avloc.synth.rtisi import draw_rtisi, rtisi
+from avloc.synth.sola import shift_by_rate, sola
 from avloc.synth.source_filter import draw_source_filter, pitch, source_filter
 from avloc.synth.stft import Stft
 
@@ -97,21 +98,32 @@ def test_silence_and_noise_go_through_every_implementation():
             harmonic_noise(rng, samples, **draw_harmonic_noise(rng)),
             psola(samples, 2.0),
             wsola(samples, 1.0),
+            sola(samples, 1.0),
+            shift_by_rate(samples, -2.0),
             shift_poles(samples, 1.1),
         ):
             assert made.shape == samples.shape and np.isfinite(made).all() and np.abs(made).max() < 0.2
 
 
 @pytest.mark.parametrize("factor", [0.75, 0.94, 1.0, 1.3])
-def test_wsola_changes_the_length_and_neither_pitch_nor_level(speech, factor):
+@pytest.mark.parametrize("change", [wsola, sola])
+def test_overlapped_pieces_change_the_length_and_neither_pitch_nor_level(speech, change, factor):
     tone = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
-    made = wsola(tone, factor)
+    made = change(tone, factor)
     assert len(made) == round(16000 * factor)
     peak = np.abs(np.fft.rfft(made, 1 << 17)).argmax() * 16000 / (1 << 17)
     assert peak == pytest.approx(440, rel=0.01)
     # A tone goes on where it was: frames that did not fit would beat.
     assert np.sqrt((made[1000:-1000] ** 2).mean()) == pytest.approx(np.sqrt(0.5), rel=0.02)
-    assert wsola(speech, factor).std() == pytest.approx(speech.std(), rel=0.1)
+    assert change(speech, factor).std() == pytest.approx(speech.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("semitones", [-3.0, 2.0])
+def test_a_changed_rate_moves_pitch_and_formant_and_keeps_the_length(semitones):
+    tone = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
+    made = shift_by_rate(tone, semitones)
+    peak = np.abs(np.fft.rfft(made[2000:-2000], 1 << 17)).argmax() * 16000 / (1 << 17)
+    assert len(made) == len(tone) and peak == pytest.approx(440 * 2 ** (semitones / 12), rel=0.01)
 
 
 def _voice(period: int, n: int = 16000) -> np.ndarray:
