@@ -11,8 +11,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from avloc.errors import CheckpointError
+from avloc.training.parallel import is_main
 
 KEPT = 2
+BEST = "best.pth"
 LOG_STATE = {"log_scalars": {}, "resumed_keys": {}}  # what mmengine asks for beside the iteration
 
 
@@ -22,8 +24,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return folder / Path(told.read_text().strip()).name if told.is_file() else None
 
 
-def progress_of(checkpoint: Path | None, network: nn.Module) -> tuple[int, float]:
-    """Tell on how many batches and for how many seconds a checkpoint was trained.
+def progress_of(checkpoint: Path | None, network: nn.Module) -> tuple[int, dict]:
+    """Tell on how many batches a checkpoint was trained, and all that it says of its run.
 
     Raises
     ------
@@ -31,11 +33,11 @@ def progress_of(checkpoint: Path | None, network: nn.Module) -> tuple[int, float
         If it is no checkpoint of this network.
     """
     if checkpoint is None:
-        return 0, 0.0
+        return 0, {}
     try:
         stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
         shapes = {key: tuple(value.shape) for key, value in stored["state_dict"].items()}
-        first, used = int(stored["meta"]["iter"]), float(stored["meta"].get("elapsed_s", 0.0))
+        first, told = int(stored["meta"]["iter"]), dict(stored["meta"])
     except (OSError, EOFError, RuntimeError, LookupError, UnpicklingError) as error:
         raise CheckpointError(
             f"{str(checkpoint)!r}: expected a checkpoint of a training, got {error!r}"
@@ -47,7 +49,7 @@ def progress_of(checkpoint: Path | None, network: nn.Module) -> tuple[int, float
             f"{str(checkpoint)!r}: {other[0]!r} must have shape {expected[other[0]]}, got "
             f"{shapes.get(other[0])}; resume with the configuration that the training began with"
         )
-    return first, used
+    return first, told
 
 
 def save_checkpoint(
@@ -67,13 +69,44 @@ def save_checkpoint(
         "message_hub": LOG_STATE | {"runtime_info": {"iter": meta["iter"]}},
     }
     path = folder / f"iter_{meta['iter']}.pth"
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    _replace(path, state)
     (folder / "last_checkpoint").write_text(str(path))
     written = sorted(folder.glob("iter_*.pth"), key=lambda file: int(file.stem.removeprefix("iter_")))
     for old in written[:-KEPT]:
         old.unlink()
+
+
+def _replace(path: Path, state: dict) -> None:
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def save_best(folder: Path, averaged: nn.Module, figures: Mapping[str, float], *, iteration: int) -> None:
+    """Write ``best.pth``: the weights that were measured, and their figures. One process of several does."""
+    if is_main():
+        meta = {"iter": iteration, "figures": dict(figures)}
+        _replace(folder / BEST, {"meta": meta, "state_dict": averaged.state_dict()})
+
+
+def restore_best(folder: Path, objective: nn.Module) -> dict:
+    """Put the best weights of a run into place and give what is said of them: ``iter`` and ``figures``.
+
+    Raises
+    ------
+    CheckpointError
+        If they are not there or do not fit.
+    """
+    path = folder / BEST
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        objective.load_state_dict(stored["state_dict"])
+        return stored["meta"]
+    except (OSError, EOFError, RuntimeError, LookupError, UnpicklingError) as error:
+        raise CheckpointError(
+            f"{str(path)!r}: expected the best weights of this run, got {error!r}; the file belongs beside "
+            "the checkpoints"
+        ) from error
 
 
 def restore_checkpoint(
@@ -93,4 +126,5 @@ def restore_checkpoint(
 def write_counts(path: Path, counts: Mapping[str, int], *, n_updates: int) -> None:
     """Write how many items of each family, genuine ones too, were trained on in ``n_updates`` updates."""
     told = {"iterations": n_updates, "families": dict(sorted(counts.items()))}
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if is_main():
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

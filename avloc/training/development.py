@@ -1,9 +1,6 @@
 """Figures on development identities while training: the same items, windows and corruptions every time."""
 
-import json
-import logging
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +25,6 @@ from avloc.training.objective import TrainingBatch, map_tensors
 from avloc.training.sources import corrupt, picture_items, sound_items
 
 DEVELOPMENT_SEED = 1_000_003
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +118,3 @@ class DevelopmentSet:
 def _inside(batch: TrainingBatch, outputs: LocalizerOutputs) -> Tensor:
     inside, _ = assign_frames(batch.segments, batch.modality, batch.valid, outputs.inside_logits.shape[2])
     return inside.amax(1) > 0
-
-
-def record_development(
-    measure: Callable[[nn.Module], dict], averaged: nn.Module, *, iteration: int, path: Path
-) -> None:
-    """Measure the network of an objective and append a line with the iteration to ``path``."""
-    was_training = averaged.training
-    averaged.eval()
-    with torch.inference_mode():
-        figures = measure(averaged.network)
-    averaged.train(was_training)
-    # What cannot be told, as an AUC of genuine items alone, is null: NaN is no JSON.
-    known = {key: value if math.isfinite(value) else None for key, value in figures.items()}
-    line = json.dumps({"iteration": iteration, **known}, allow_nan=False)
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(line + "\n")
-    logger.info("development %s", line)

@@ -10,8 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from avloc.training.checkpoints import LOG_STATE, write_counts
-from avloc.training.development import record_development
 from avloc.training.optimization import Schedule
+from avloc.training.records import record_development, record_losses
 
 
 def _plain(value: object) -> object:
@@ -82,7 +82,7 @@ class FamilyCountHook(Hook):
 
 @HOOKS.register_module()
 class DevelopmentHook(Hook):
-    """Measure on development items every ``interval`` iterations and append a line to ``development.jsonl``.
+    """Measure on development items every ``interval`` iterations, as of ``record_development``.
 
     Parameters
     ----------
@@ -90,14 +90,23 @@ class DevelopmentHook(Hook):
         ``network -> dict`` of figures.
     interval : int
         Iterations between two measurements.
-    path : Path
-        File to append to.
+    folder : Path
+        Gets the lines, and the best weights.
+    schedule : Schedule
+        Hears of the figures, and may end the run for them.
     """
 
     priority = "LOW"
 
-    def __init__(self, *, measure: Callable[[torch.nn.Module], dict], interval: int, path: Path) -> None:
-        self.measure, self.interval, self.path = measure, interval, path
+    def __init__(
+        self,
+        *,
+        measure: Callable[[torch.nn.Module], dict],
+        interval: int,
+        folder: Path,
+        schedule: Schedule,
+    ) -> None:
+        self.measure, self.interval, self.folder, self.schedule = measure, interval, folder, schedule
 
     def after_train_iter(
         self, runner: object, batch_idx: int, data_batch: object = None, outputs: dict | None = None
@@ -108,7 +117,28 @@ class DevelopmentHook(Hook):
         averaged = next(
             (hook.ema_model.module for hook in runner.hooks if hasattr(hook, "ema_model")), runner.model
         )
-        record_development(self.measure, averaged, iteration=runner.iter + 1, path=self.path)
+        record_development(
+            self.measure, averaged, iteration=runner.iter + 1, folder=self.folder, schedule=self.schedule
+        )
+        end_if_finished(runner, self.schedule, runner.iter + 1)
+
+
+@HOOKS.register_module()
+class LossHook(Hook):
+    """Append the losses of every ``interval``-th update to ``losses.jsonl`` in ``folder``."""
+
+    priority = "LOW"
+
+    def __init__(self, *, interval: int, folder: Path) -> None:
+        self.interval, self.folder = interval, folder
+
+    def after_train_iter(
+        self, runner: object, batch_idx: int, data_batch: object = None, outputs: dict | None = None
+    ) -> None:
+        """Write a line."""
+        if self.every_n_train_iters(runner, self.interval):
+            rate = runner.optim_wrapper.param_groups[0]["lr"]
+            record_losses(self.folder, outputs, iteration=runner.iter + 1, rate=rate)
 
 
 @HOOKS.register_module()
@@ -128,7 +158,7 @@ class ScheduleHook(Hook):
 
     def before_train(self, runner: object) -> None:
         """Train no further what is finished."""
-        self._end_if_finished(runner, runner.iter)
+        end_if_finished(runner, self.schedule, runner.iter)
 
     def before_train_iter(self, runner: object, batch_idx: int, data_batch: object = None) -> None:
         """Set the learning rates of this update."""
@@ -138,12 +168,14 @@ class ScheduleHook(Hook):
         self, runner: object, batch_idx: int, data_batch: object = None, outputs: dict | None = None
     ) -> None:
         """Make this iteration the last one, for the hooks that come after this one too."""
-        self._end_if_finished(runner, runner.iter + 1)
+        end_if_finished(runner, self.schedule, runner.iter + 1)
 
     def before_save_checkpoint(self, runner: object, checkpoint: dict) -> None:
-        """Keep the time that is used up."""
-        checkpoint["meta"]["elapsed_s"] = self.schedule.elapsed()
+        """Keep how far the schedule is, the time that is used up among it."""
+        checkpoint["meta"] |= self.schedule.state()
 
-    def _end_if_finished(self, runner: object, n_updates: int) -> None:
-        if self.schedule.finished(n_updates):
-            runner.train_loop._max_iters = n_updates  # its stop_training would skip the last checkpoint
+
+def end_if_finished(runner: object, schedule: Schedule, n_updates: int) -> None:
+    """Make this iteration the last one where the schedule is over after it."""
+    if schedule.finished(n_updates):
+        runner.train_loop._max_iters = n_updates  # its stop_training would skip the last checkpoint

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,22 @@ from avloc.training.assignment import assign_frames, assign_points
 CONTRAST_LAG = 25  # frames: lags to either side that compete in the synchrony contrast
 
 
+class Batch:
+    """A dataclass of tensors that loops move."""
+
+    __slots__ = ()
+
+    def to(self, device: torch.device) -> Self:
+        """Move its tensors to ``device``; from pinned memory without waiting for them."""
+        return map_tensors(self, lambda value: value.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """Pin its tensors; a data loader calls it."""
+        return map_tensors(self, Tensor.pin_memory)
+
+
 @dataclass(slots=True)
-class TrainingBatch:
+class TrainingBatch(Batch):
     """Windows of one kind: all with sound, all or none with a picture.
 
     ``audio`` and ``visual`` are what ``features.prepare`` makes, or None; masks (B, T) bool; ``segments``
@@ -35,14 +50,6 @@ class TrainingBatch:
     lag: Tensor
     forged: Tensor
     families: tuple[str, ...]
-
-    def to(self, device: torch.device) -> "TrainingBatch":
-        """Move its tensors to ``device``; from pinned memory without waiting for them."""
-        return map_tensors(self, lambda value: value.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "TrainingBatch":
-        """Pin its tensors; a data loader calls it."""
-        return map_tensors(self, Tensor.pin_memory)
 
 
 def map_tensors(value: object, change: Callable[[Tensor], Tensor]) -> object:
@@ -71,7 +78,19 @@ class LossWeights:
     residual: float = 0.2
 
 
-class Objective(nn.Module):
+class RunnerModel(nn.Module):
+    """What mmengine's Runner asks of a model: an update with the losses that a call gives by name."""
+
+    def train_step(self, data: Batch, optim_wrapper: object) -> dict[str, Tensor]:
+        """Update once; mmengine calls it."""
+        with optim_wrapper.optim_context(self):
+            losses = self(data.to(next(self.parameters()).device))
+        total = sum(losses.values())
+        optim_wrapper.update_params(total)
+        return {"loss": total, **losses}
+
+
+class Objective(RunnerModel):
     """A localization network and the sum of its losses.
 
     Parameters
@@ -111,14 +130,6 @@ class Objective(nn.Module):
             ),
         }
         return {f"loss_{name}": value * getattr(self.weights, name) for name, value in terms.items()}
-
-    def train_step(self, data: TrainingBatch, optim_wrapper: object) -> dict[str, Tensor]:
-        """Update once; mmengine calls it."""
-        with optim_wrapper.optim_context(self):
-            losses = self(data.to(self.contrast_sharpness.device))
-        total = sum(losses.values())
-        optim_wrapper.update_params(total)
-        return {"loss": total, **losses}
 
     def _points(self, outputs: LocalizerOutputs, batch: TrainingBatch) -> dict[str, Tensor]:
         score_sum, distance_sum, modality_sum, n_positive = 0.0, 0.0, 0.0, 0

@@ -4,28 +4,34 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import Dataset
 
-from avloc.training.batches import BatchSource, load_batches
+from avloc.training.batches import load_batches
 from avloc.training.checkpoints import restore_checkpoint, save_checkpoint, write_counts
-from avloc.training.development import DevelopmentSet, record_development
-from avloc.training.objective import Objective, TrainingBatch
-from avloc.training.optimization import AVERAGE_GAMMA, AVERAGE_MOMENTUM, Schedule, make_optimizer
+from avloc.training.objective import Batch, RunnerModel
+from avloc.training.optimization import AVERAGE_MOMENTUM, Schedule, average_gamma, make_optimizer
+from avloc.training.records import record_development, record_losses
+
+if TYPE_CHECKING:
+    from avloc.training.engine import Development
 
 logger = logging.getLogger(__name__)
 
 
 def train_plainly(
-    objective: Objective,
-    source: BatchSource,
+    objective: RunnerModel,
+    source: Dataset,
     settings: Mapping,
     schedule: Schedule,
     folder: Path,
-    development: DevelopmentSet,
+    development: "Development",
     checkpoint: Path | None,
     device: torch.device,
 ) -> tuple[nn.Module, int]:
@@ -41,7 +47,7 @@ def train_plainly(
     torch.manual_seed(settings["seed"])
     objective.to(device).train()
     optimizer = make_optimizer(objective, settings)
-    averaged = AveragedModel(objective, multi_avg_fn=_average)
+    averaged = AveragedModel(objective, multi_avg_fn=partial(_average, gamma=average_gamma(settings)))
     n_updates, counts = 0, Counter()
     if checkpoint is not None:
         told = restore_checkpoint(checkpoint, objective, optimizer, averaged)
@@ -57,13 +63,15 @@ def train_plainly(
         if n_updates % settings["log_every"] == 0:
             took = (time.monotonic() - began) / settings["log_every"]
             _log(n_updates, losses, optimizer.param_groups[0]["lr"], took, schedule)
+            record_losses(folder, losses, iteration=n_updates, rate=optimizer.param_groups[0]["lr"])
             began = time.monotonic()
         if n_updates % settings["evaluate_every"] == 0 or finished:
-            path = folder / "development.jsonl"
-            record_development(development.measure, averaged.module, iteration=n_updates, path=path)
+            given = {"iteration": n_updates, "folder": folder, "schedule": schedule}
+            record_development(development.measure, averaged.module, **given)
+            finished = finished or schedule.finished(n_updates)
         if n_updates % settings["checkpoint_every"] == 0 or finished:
-            meta = {"iter": n_updates, "epoch": 0, "seed": settings["seed"], "elapsed_s": schedule.elapsed()}
-            meta["families"] = dict(counts)
+            meta = {"iter": n_updates, "epoch": 0, "seed": settings["seed"], "families": dict(counts)}
+            meta |= schedule.state()
             save_checkpoint(folder, meta, objective, optimizer, averaged)
         if finished:
             break
@@ -72,19 +80,20 @@ def train_plainly(
 
 
 def _update(
-    objective: Objective, optimizer: torch.optim.Optimizer, batch: TrainingBatch, clip_norm: float
+    objective: RunnerModel, optimizer: torch.optim.Optimizer, batch: Batch, clip_norm: float | None
 ) -> dict[str, Tensor]:
     losses = objective(batch)
     optimizer.zero_grad()
     sum(losses.values()).backward()
     trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    nn.utils.clip_grad_norm_(trained, max_norm=clip_norm)
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(trained, max_norm=clip_norm)
     optimizer.step()
     return {name: value.detach() for name, value in losses.items()}
 
 
-def _average(averaged: list[Tensor], newest: list[Tensor], n_averaged: Tensor | int) -> None:
-    weight = max(AVERAGE_MOMENTUM, AVERAGE_GAMMA / (AVERAGE_GAMMA + int(n_averaged)))
+def _average(averaged: list[Tensor], newest: list[Tensor], n_averaged: Tensor | int, *, gamma: int) -> None:
+    weight = max(AVERAGE_MOMENTUM, gamma / (gamma + int(n_averaged)))
     torch._foreach_lerp_(averaged, newest, weight)
 
 

@@ -1,8 +1,6 @@
-"""A round of training in one place: start, the mmengine Runner with its hooks in order of action, result."""
+"""A round of training of avloc's own network in one place: start, loop, result."""
 
-import errno
 import logging
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,19 +15,13 @@ from avloc.models.hierarchical import build_network
 from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper import read_whisper
-from avloc.training.batches import BatchSource, load_batches
 from avloc.training.checkpoints import latest_checkpoint, progress_of
 from avloc.training.development import DevelopmentSet
-from avloc.training.devices import choose_device, runner_trains_on
+from avloc.training.devices import choose_device
+from avloc.training.engine import run_loop, work_folder
 from avloc.training.objective import LossWeights, Objective
-from avloc.training.optimization import (
-    AVERAGE_GAMMA,
-    AVERAGE_MOMENTUM,
-    ENDLESS,
-    Schedule,
-    make_optimizer,
-)
-from avloc.training.plain import train_plainly
+from avloc.training.optimization import ENDLESS, Schedule
+from avloc.training.parallel import refuse_several
 from avloc.training.sources import build_source, standardise_recogniser
 
 NO_RECOGNISER = "the audio encoder of this configuration has no recogniser"
@@ -97,8 +89,11 @@ def train(
     """
     cfg = load_config(config, overrides=dict(overrides or {}))
     settings = cfg["train"]
+    if cfg["model"].get("type") in ("DiMoDif", "AuViRe"):
+        raise ConfigError(f"{config!r} learns from features of avloc extract; give --features and --data")
+    refuse_several("only a network that learns from features is trained by several")
     place = choose_device(device)
-    folder = _writable(work_dir)
+    folder = work_folder(work_dir)
     torch.manual_seed(settings["seed"])  # the first weights belong to the seed, as all that follows does
     network = build_checked(cfg["model"])
     _check(settings, network, minutes)
@@ -109,7 +104,7 @@ def train(
     checkpoint = latest_checkpoint(folder) if resume else None
     if resume and checkpoint is None:
         raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
-    first, used = progress_of(checkpoint, network)
+    first, told = progress_of(checkpoint, network)
     if not can_recode():
         logger.warning("PyAV is not installed: the genuine edit 'recode' is not drawn")
     if minutes is not None:
@@ -126,10 +121,11 @@ def train(
         warmup=settings["warmup"],
         iterations=settings["iterations"],
         seconds=None if minutes is None else minutes * 60,
-        used=used,
+        used=told.get("elapsed_s", 0.0),
     )
-    loop = train_plainly if plain or not runner_trains_on(place) else _train_with_runner
-    averaged, n_updates = loop(objective, source, settings, schedule, folder, development, checkpoint, place)
+    averaged, n_updates = run_loop(
+        objective, source, settings, schedule, folder, development, checkpoint, place, plain=plain
+    )
     cfg["train"]["iterations"] = n_updates
     target = folder / "weights.safetensors"
     save_weights(target, averaged.cpu().eval(), config=cfg, card=unmeasured_card(config))
@@ -145,20 +141,6 @@ def _open_pack(pack: str, cache: Path, settings: Mapping, network: torch.nn.Modu
             "with the same --config"
         )
     return unpacked
-
-
-def _writable(work_dir: str) -> Path:
-    """Make the folder and try to write there, before hours are spent on what could not be kept."""
-    folder = Path(work_dir)
-    try:
-        if not work_dir:
-            raise FileNotFoundError(errno.ENOENT, "the name is empty")
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        why = error.strerror or error
-        raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
 
 
 def build_checked(model: Mapping) -> torch.nn.Module:
@@ -235,64 +217,3 @@ def _freeze(network: torch.nn.Module, trainable_layers: int) -> None:
     n_frozen = max(0, len(recogniser.blocks) - trainable_layers)
     for block in list(recogniser.blocks)[n_frozen:]:
         block.requires_grad_(True)
-
-
-def _train_with_runner(
-    objective: Objective,
-    source: BatchSource,
-    settings: Mapping,
-    schedule: Schedule,
-    folder: Path,
-    development: DevelopmentSet,
-    checkpoint: Path | None,
-    device: torch.device,
-) -> tuple[torch.nn.Module, int]:
-    """Train with mmengine's Runner, which knows its device; give the averaged network and its updates."""
-    from mmengine.hooks import EMAHook
-    from mmengine.optim import OptimWrapper
-    from mmengine.runner import Runner
-
-    from avloc.training.hooks import DevelopmentHook, FamilyCountHook, PlainCheckpointHook, ScheduleHook
-
-    averaging = EMAHook(ema_type="MomentumAnnealingEMA", momentum=AVERAGE_MOMENTUM, gamma=AVERAGE_GAMMA)
-    runner = Runner(
-        model=objective,
-        work_dir=str(folder),
-        train_dataloader=load_batches(source, settings, device),
-        train_cfg={"by_epoch": False, "max_iters": settings["iterations"]},
-        optim_wrapper=OptimWrapper(
-            make_optimizer(objective, settings), clip_grad={"max_norm": settings["clip_norm"]}
-        ),
-        default_hooks={
-            "logger": {"type": "LoggerHook", "interval": settings["log_every"]},
-            "param_scheduler": None,  # ScheduleHook stands in its place
-            "checkpoint": {
-                "type": "CheckpointHook",
-                "by_epoch": False,
-                "interval": settings["checkpoint_every"],
-                "save_param_scheduler": False,
-                "max_keep_ckpts": 2,
-            },
-            "sampler_seed": None,  # the source has no sampler: a batch depends on its index alone
-        },
-        custom_hooks=[
-            ScheduleHook(schedule),
-            averaging,  # its weights are what a checkpoint's state_dict holds and what is written in the end
-            DevelopmentHook(
-                measure=development.measure,
-                interval=settings["evaluate_every"],
-                path=folder / "development.jsonl",
-            ),
-            FamilyCountHook(path=folder / "families.json"),
-            PlainCheckpointHook(),
-        ],
-        log_processor={"by_epoch": False},
-        log_level="INFO",
-        load_from=None if checkpoint is None else str(checkpoint),
-        resume=checkpoint is not None,
-        randomness={"seed": settings["seed"]},
-        experiment_name=folder.name,
-        cfg={},
-    )
-    runner.train()
-    return averaging.ema_model.module.network, runner.iter

@@ -8,6 +8,9 @@ import torch
 from torch import nn
 
 from avloc.training.hooks import DevelopmentHook, FamilyCountHook, PlainCheckpointHook
+from avloc.training.optimization import Schedule
+
+ENDLESS = Schedule(warmup=1, iterations=100)
 
 
 class Small(nn.Module):
@@ -50,7 +53,9 @@ def test_a_checkpoint_without_optimizer_is_left_without():
 
 def test_figures_are_appended_every_interval_and_at_the_end(tmp_path):
     path = tmp_path / "development.jsonl"
-    hook = DevelopmentHook(measure=lambda network: {"AP": 0.25}, interval=4, path=path)
+    hook = DevelopmentHook(
+        measure=lambda network: {"AP": 0.25}, interval=4, folder=tmp_path, schedule=ENDLESS
+    )
     for iteration in range(10):
         hook.after_train_iter(make_runner(iteration, 10), iteration)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -66,7 +71,7 @@ def test_the_averaged_network_is_measured_in_evaluation_and_goes_back(tmp_path):
 
     averaged = Small(5.0).train()
     hooks = (SimpleNamespace(), SimpleNamespace(ema_model=SimpleNamespace(module=averaged)))
-    hook = DevelopmentHook(measure=measure, interval=1, path=tmp_path / "d.jsonl")
+    hook = DevelopmentHook(measure=measure, interval=1, folder=tmp_path, schedule=ENDLESS)
     runner = make_runner(0, hooks=hooks)
     hook.after_train_iter(runner, 0)
     hook.after_train_iter(make_runner(0), 0)  # no average is kept: the network itself
@@ -76,8 +81,10 @@ def test_the_averaged_network_is_measured_in_evaluation_and_goes_back(tmp_path):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_figure_that_cannot_be_told_is_null(tmp_path, value):
-    path = tmp_path / "d.jsonl"
-    hook = DevelopmentHook(measure=lambda network: {"AUC": value}, interval=1, path=path)
+    path = tmp_path / "development.jsonl"
+    hook = DevelopmentHook(
+        measure=lambda network: {"AUC": value}, interval=1, folder=tmp_path, schedule=ENDLESS
+    )
     hook.after_train_iter(make_runner(0), 0)
     assert "NaN" not in path.read_text() and json.loads(path.read_text()) == {"iteration": 1, "AUC": None}
 

@@ -66,7 +66,7 @@ def test_every_group_keeps_its_own_rate():
 def test_the_recogniser_learns_slower_and_what_is_frozen_not_at_all():
     objective = nn.ModuleDict({"x": nn.ModuleDict({"recogniser": nn.Linear(2, 2)}), "y": nn.Linear(2, 2)})
     objective["y"].bias.requires_grad_(False)
-    settings = {"learning_rate": 0.01, "recogniser_rate": 0.1, "weight_decay": 0.0}
+    settings = {"learning_rate": 0.01, "recogniser_rate": 0.1, "weight_decay": 0.0, "betas": [0.9, 0.98]}
     others, recogniser = make_optimizer(objective, settings).param_groups
     assert [len(group["params"]) for group in (others, recogniser)] == [1, 2]
     assert recogniser["lr"] == pytest.approx(0.001) and others["lr"] == 0.01
