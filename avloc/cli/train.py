@@ -1,11 +1,13 @@
 """``avloc train``: train a network."""
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from avloc.cli.main import configure_logging
+from avloc.cli.options import read_encoders
 
 
 @click.command()
@@ -17,6 +19,13 @@ from avloc.cli.main import configure_logging
     help="manifest.json of genuine media; may be given several times.",
 )
 @click.option("--pack", metavar="FILE", help="What tools/pack_training.py wrote, in place of --media.")
+@click.option("--features", metavar="DIR", help="What avloc extract wrote, for DiMoDif and AuViRe.")
+@click.option("--data", metavar="DATASET", help="Data set of --features, named as for avloc extract.")
+@click.option("--root", metavar="PATH", help="Folder of --data, as for avloc extract.")
+@click.option(
+    "--encoders", metavar="audio=NAME,visual=NAME", help="Which of the encoders that --features holds."
+)
+@click.option("--run", metavar="NAME", help="Which of the folders in runs, where settings differ.")
 @click.option("--work-dir", required=True, metavar="DIR", help="Checkpoints, logs, caches and the weights.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override, as train.iterations=100."
@@ -37,6 +46,11 @@ def train(
     config: str,
     media: tuple[str, ...],
     pack: str | None,
+    features: str | None,
+    data: str | None,
+    root: str | None,
+    encoders: str | None,
+    run: str | None,
     work_dir: str,
     settings: tuple[str, ...],
     recogniser: str | None,
@@ -47,26 +61,40 @@ def train(
     plain: bool,
 ) -> None:
     """Train the network of CONFIG, a name such as "default" or a file, and write its weights."""
-    if bool(media) == bool(pack):
-        raise click.UsageError("give the recordings: either --media, once or several times, or --pack")
+    if [bool(media), bool(pack), bool(features)].count(True) != 1:
+        raise click.UsageError(
+            "give the recordings: either --media, once or several times, or --pack, or --features"
+        )
     configure_logging(verbose=1)
-    overrides = dict(read_setting(setting) for setting in settings)
-    from avloc.training.runner import train as train_network
+    common = {
+        "work_dir": work_dir,
+        "overrides": dict(read_setting(setting) for setting in settings),
+        "resume": resume,
+        "device": device,
+        "plain": plain,
+    }
+    if features:
+        _refuse({"--recogniser": recogniser, "--init": init, "--minutes": minutes}, beside="--features")
+        if data is None:
+            raise click.UsageError("--features needs --data, the data set that they are of")
+        from avloc.training.published_runner import train_published
+        from avloc.training.published_source import FeatureFolder
 
-    weights = train_network(
-        config,
-        media=media,
-        pack=pack,
-        work_dir=work_dir,
-        overrides=overrides,
-        recogniser=recogniser,
-        init=init,
-        resume=resume,
-        device=device,
-        minutes=minutes,
-        plain=plain,
-    )
+        names = None if encoders is None else read_encoders(encoders)
+        weights = train_published(config, FeatureFolder(features, data, root, names, run), **common)
+    else:
+        others = {"--data": data, "--root": root, "--encoders": encoders, "--run": run}
+        _refuse(others, beside="--pack" if pack else "--media")
+        from avloc.training.runner import train as train_network
+
+        given = {"media": media, "pack": pack, "recogniser": recogniser, "init": init, "minutes": minutes}
+        weights = train_network(config, **given, **common)
     click.echo(weights)
+
+
+def _refuse(options: Mapping[str, object], *, beside: str) -> None:
+    if given := [name for name, value in options.items() if value is not None]:
+        raise click.UsageError(f"{given[0]} says nothing beside {beside}; leave it out")
 
 
 def read_setting(text: str) -> tuple[str, Any]:

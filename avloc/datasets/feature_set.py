@@ -6,6 +6,7 @@ Embeddings come from ``avloc extract``, or from the authors' own scripts; who tr
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,9 @@ class FeatureSet(Sequence):
         Gives the embeddings (visual, audio) of each recording that has some, by id.
     missing : mapping of str to str
         Why others have none, by id; whose id is in neither was not extracted yet.
+    made : mapping
+        How they were made, as ``avloc extract`` noted it: ``encoders`` by stream, each with ``name``,
+        ``kind`` and ``sha256``, and ``settings``. Empty where nobody noted it.
 
     Attributes
     ----------
@@ -51,6 +55,8 @@ class FeatureSet(Sequence):
         Of the recordings that have features.
     missing : dict of str to str
         The others, and why.
+    made : mapping
+        As given.
     """
 
     def __init__(
@@ -58,7 +64,10 @@ class FeatureSet(Sequence):
         references: Sequence[Reference],
         load: Mapping[str, Callable[[], tuple[np.ndarray | None, np.ndarray | None]]],
         missing: Mapping[str, str],
+        *,
+        made: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        self.made = made
         self.references = tuple(r for r in references if r.recording_id in load)
         self._load = load
         self.missing = {
@@ -123,7 +132,8 @@ def open_features(
         rows |= {id: row for id, row in latest.items() if row.features or id not in rows}
     load = {row.id: _reader(folder, row) for row in rows.values() if _holds_any(row)}
     failed = {row.id: ", ".join((*row.reasons, *row.warnings)) for row in rows.values() if row.id not in load}
-    return FeatureSet(references, load, failed)
+    told = next(iter(found.values()))
+    return FeatureSet(references, load, failed, made={key: told[key] for key in ("encoders", "settings")})
 
 
 def open_saved_features(
@@ -156,7 +166,9 @@ def _references(
     return build_dataset(media.dataset, root=source, split=split).references()
 
 
-def _runs(folder: Path, media: MediaFiles, encoders: Mapping[str, str], run: str | None) -> list[Path]:
+def _runs(
+    folder: Path, media: MediaFiles, encoders: Mapping[str, str], run: str | None
+) -> dict[Path, dict[str, Any]]:
     """Find the runs over these recordings; they must agree in all but how the work was shared."""
     asked = {"dataset": media.dataset, "split": media.split, "recordings_sha256": media.sha256}
     there = {path: told for path, told in _all_runs(folder) if asked.items() <= told.items()}
@@ -178,7 +190,7 @@ def _runs(folder: Path, media: MediaFiles, encoders: Mapping[str, str], run: str
             f"{str(folder)!r} holds features of these recordings that differ in {', '.join(keys)}: {listed}; "
             "choose with encoders or run"
         )
-    return list(found)
+    return found
 
 
 def _all_runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avloc.models.temporal import fit_length
+from avloc.models.temporal import FloatConv1d, fit_length
 from avloc.registry import NETWORKS
 
 FEATURE_CHANNELS = 768  # of AV-HuBERT Base
@@ -115,13 +115,15 @@ class AuViRe(nn.Module):
         """Build from the ``model`` key of a configuration."""
         return cls(**{key: value for key, value in cfg.items() if key != "type"})
 
-    def forward(self, visual: Tensor, audio: Tensor) -> AuViReOutputs:
+    def forward(self, visual: Tensor, audio: Tensor, *, n_valid: Tensor | None = None) -> AuViReOutputs:
         """Score a batch of windows.
 
         Parameters
         ----------
         visual, audio : Tensor [shape=(B, 768, T), 25 Hz]
             Embeddings; what is longer than ``max_length`` is cut, what is shorter filled up with zeros.
+        n_valid : Tensor [shape=(B,), frames], optional
+            As of ``DiMoDif``, and not read: here padding always counts.
         """
         there = {"v": fit_length(visual, self.max_length), "a": fit_length(audio, self.max_length)}
         reconstruct = self.reconstruction_model["model"]
@@ -265,7 +267,7 @@ class _Head(nn.Module):
         self.module = nn.Sequential(
             _ConvBlock(width, width, 3, length=length),
             _ConvBlock(width, width, 3, length=length),
-            nn.Conv1d(width, n_outputs, 3, padding=1),
+            FloatConv1d(width, n_outputs, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from avloc.models.temporal import fit_length
+from avloc.models.temporal import FloatConv1d, fit_length
 from avloc.registry import NETWORKS
 
 FEATURE_CHANNELS = 768  # of the Auto-AVSR encoders
@@ -193,7 +193,7 @@ def _frame_head(width: int, length: int, *, n_outputs: int) -> nn.Sequential:
         nn.Conv1d(width, width, 3, padding=1),
         nn.LayerNorm((width, length)),
         nn.ReLU(),
-        nn.Conv1d(width, n_outputs, 3, padding=1),
+        FloatConv1d(width, n_outputs, 3, padding=1),
     )
 
 

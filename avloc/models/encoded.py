@@ -101,37 +101,41 @@ class EncodedNetwork(nn.Module):
 
     def score(self, visual: Tensor, audio: Tensor) -> EncodedOutputs:
         """Score embeddings (B, 768, T), T at most ``window_frames``; also those that were saved."""
-        n_frames = visual.shape[2]
-        end = self.network.max_length if self.quirks.clamps_to_window else n_frames
-        if isinstance(self.network, AuViRe):
-            return self._of_auvire(self.network(visual, audio), n_frames, end)
-        n_valid = torch.full((visual.shape[0],), n_frames, device=visual.device)
-        return self._of_dimodif(self.network(visual, audio, n_valid=n_valid), n_frames, end)
+        n_valid = torch.full((visual.shape[0],), visual.shape[2], device=visual.device)
+        return self.decode(self.network(visual, audio, n_valid=n_valid), n_valid)
+
+    def decode(self, outputs: DiMoDifOutputs | AuViReOutputs, n_valid: Tensor) -> EncodedOutputs:
+        """Decode what the network said of windows of which ``n_valid`` (B,) frames are real."""
+        ends = torch.full_like(n_valid, self.network.max_length) if self.quirks.clamps_to_window else n_valid
+        n_frames = int(n_valid.max())
+        if isinstance(outputs, AuViReOutputs):
+            return self._of_auvire(outputs, n_frames, ends)
+        return self._of_dimodif(outputs, n_frames, ends)
 
     def proposals(self, outputs: EncodedOutputs) -> list[Proposals]:
         """Give the segments of each window of the batch."""
         return outputs.proposals
 
-    def _of_dimodif(self, outputs: DiMoDifOutputs, n_frames: int, end: int) -> EncodedOutputs:
+    def _of_dimodif(self, outputs: DiMoDifOutputs, n_frames: int, ends: Tensor) -> EncodedOutputs:
         if outputs.offsets is None:  # section 3.10 (a): the mean over levels, then the larger modality
             scores = outputs.logits.sigmoid().mean(1)  # (B, 2), picture and sound
             nothing = [_to_proposals(scores.new_zeros(0, 3), scores.new_zeros(0, 2))] * scores.shape[0]
             inside = _logit(scores.flip(1))[:, :, None].expand(-1, -1, n_frames)
             return EncodedOutputs(nothing, inside, _logit(scores.amax(1)))
         best = outputs.logits.amax(1).unflatten(1, (2, -1))  # (B, 2, T), picture and sound
-        rows = decode_tiles(outputs.logits, outputs.offsets, ends=end)
+        rows = decode_tiles(outputs.logits, outputs.offsets, ends=ends)
         kept = []
-        for window in rows:
+        for window, end in zip(rows, ends.tolist(), strict=True):
             window, picked, found = self._suppress(window, end)
             is_sound = window[picked, 3]
             kept.append(_to_proposals(found, torch.stack((is_sound, 1 - is_sound), dim=1)))
-        return EncodedOutputs(kept, best.flip(1)[:, :, :n_frames], _best_logit(rows, end))
+        return EncodedOutputs(kept, best.flip(1)[:, :, :n_frames], _best_logit(rows, ends))
 
-    def _of_auvire(self, outputs: AuViReOutputs, n_frames: int, end: int) -> EncodedOutputs:
+    def _of_auvire(self, outputs: AuViReOutputs, n_frames: int, ends: Tensor) -> EncodedOutputs:
         factors = self.network.level_factors
-        rows = decode_levels(outputs.logits, outputs.offsets, factors=factors, ends=end)
+        rows = decode_levels(outputs.logits, outputs.offsets, factors=factors, ends=ends)
         kept = []
-        for window in rows:
+        for window, end in zip(rows, ends.tolist(), strict=True):
             _, _, found = self._suppress(window, end)
             kept.append(_to_proposals(found, torch.full_like(found[:, :2], torch.nan)))
         at_full_rate = [
@@ -139,7 +143,7 @@ class EncodedNetwork(nn.Module):
             for level, factor in zip(outputs.logits, factors, strict=True)
         ]
         best = torch.stack(at_full_rate).amax(0)[:, None, :n_frames].expand(-1, 2, -1)
-        return EncodedOutputs(kept, best, _best_logit(rows, end))
+        return EncodedOutputs(kept, best, _best_logit(rows, ends))
 
     def _suppress(self, window: Tensor, end: int) -> tuple[Tensor, Tensor, Tensor]:
         """Leave out what begins behind the end, then suppress: rows, those picked of them, what is kept."""
@@ -194,9 +198,9 @@ def _to_proposals(kept: Tensor, modality: Tensor) -> Proposals:
     return proposals[kept[:, 2] > kept[:, 1]]
 
 
-def _best_logit(rows: Tensor, end: int) -> Tensor:
-    """Logit of the best row of each window that begins before the end, of (B, N, 3 or more)."""
-    return _logit(rows[..., 0].masked_fill(rows[..., 1] >= end, 0.0).amax(1))
+def _best_logit(rows: Tensor, ends: Tensor) -> Tensor:
+    """Logit of the best row of each window that begins before its end, of (B, N, 3 or more)."""
+    return _logit(rows[..., 0].masked_fill(rows[..., 1] >= ends[:, None], 0.0).amax(1))
 
 
 def _logit(score: Tensor) -> Tensor:

@@ -11,6 +11,18 @@ def masked(x: Tensor, mask: Tensor) -> Tensor:
     return x * mask[:, None].to(x.dtype)
 
 
+class FloatConv1d(nn.Conv1d):
+    """A convolution in float32 also where autocast makes others bfloat16, which has 256 steps a power of 2.
+
+    Distances in frames come out of it: half a frame would be lost from 64 on.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, T)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of (B, C, T); no statistics over time, so windows do not mix."""
 

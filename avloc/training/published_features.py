@@ -1,14 +1,18 @@
 """What DiMoDif and AuViRe learn from: embeddings of one length, and the targets of every frame."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from avloc.datasets.feature_set import FeatureItem, FeatureSet
 from avloc.models.auvire import FEATURE_CHANNELS
 from avloc.structures import Reference
-from avloc.training.published_targets import assign_published, assign_tiles
+from avloc.training.objective import Batch
+from avloc.training.published_targets import RATE_HZ, assign_published, assign_tiles
 
 
 class PublishedExamples(Dataset):
@@ -85,3 +89,97 @@ class PublishedExamples(Dataset):
             for stream in (reference.visual, reference.audio)
         )
         return assign_tiles(visual, audio, self.n_frames)
+
+
+@dataclass(slots=True)
+class FeatureBatch(Batch):
+    """Recordings of one update, or the part of them that one of several processes takes.
+
+    ``visual`` and ``audio`` (B, C, T), ``n_valid`` (B,) and ``targets`` (B, T or 2 T, 3) as of
+    ``PublishedExamples``. ``share`` is what a row of this process weighs, for the mean over all processes to
+    be that over all rows; ``families`` says of each row of the whole update what was forged.
+    """
+
+    visual: Tensor
+    audio: Tensor
+    n_valid: Tensor
+    targets: Tensor
+    share: float
+    families: tuple[str, ...]
+
+
+class FeatureBatches(Dataset):
+    """Batches of epochs one after the other, each in an order of its own; none is dropped.
+
+    They depend on the seed and their number alone, so that a run resumes anywhere.
+
+    Parameters
+    ----------
+    examples : PublishedExamples
+        The recordings.
+    indices : sequence of int
+        Those that are trained on.
+    batch_size : int
+        Recordings an update, those of all processes together.
+    epochs : int
+        That there are.
+    seed : int
+        Of the orders.
+    first : int
+        Batches before it are None: they were trained on before the run was resumed.
+    rank, n_ranks : int
+        Which of several processes asks.
+    """
+
+    def __init__(
+        self,
+        examples: PublishedExamples,
+        *,
+        indices: Sequence[int],
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        first: int = 0,
+        rank: int = 0,
+        n_ranks: int = 1,
+    ) -> None:
+        self.examples, self.indices, self.batch_size = examples, np.asarray(indices), batch_size
+        self.epochs, self.seed, self.first = epochs, seed, first
+        self.rank, self.n_ranks = rank, n_ranks
+
+    @property
+    def per_epoch(self) -> int:
+        """Count the batches of an epoch."""
+        return -(-len(self.indices) // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.epochs * self.per_epoch
+
+    def __getitem__(self, index: int) -> FeatureBatch | None:
+        if index < self.first:
+            return None
+        epoch, place = divmod(index, self.per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+        own = rows[self.rank :: self.n_ranks]
+        share = len(own) * self.n_ranks / len(rows)
+        # The last batch may have fewer rows than there are processes: who has none repeats one that weighs 0.
+        given = default_collate([self.examples[int(i)] for i in (own if len(own) else rows[:1])])
+        references = self.examples.features.references
+        return FeatureBatch(**given, share=share, families=tuple(family_of(references[int(i)]) for i in rows))
+
+
+def family_of(reference: Reference) -> str:
+    """Say what of a recording was forged: genuine, audio, visual, both, or forged where nobody says."""
+    if not reference.segments:
+        return "genuine"
+    streams = {"audio": reference.audio, "visual": reference.visual}
+    forged = [name for name, timeline in streams.items() if timeline is not None and timeline.segments]
+    if None in streams.values() or not forged:
+        return "forged"
+    return forged[0] if len(forged) == 1 else "both"
+
+
+def reaches_beyond(reference: Reference, n_frames: int) -> bool:
+    """Whether the public code loses a recording: a segment reaches behind its window of ``n_frames``."""
+    return any(int(segment.end * RATE_HZ) >= n_frames for segment in reference.segments)

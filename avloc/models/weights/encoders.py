@@ -72,10 +72,13 @@ def load_encoder(name: str, stream: str) -> StreamEncoder:
         raise CheckpointError(
             f"{name!r} ({card.network}) holds no encoder of the {stream} stream; name another"
         )
-    part = f"{sha256} {stream} {type(encoder).__name__}"
-    return StreamEncoder(
-        stream, encoder, card.name, type(encoder).__name__, hashlib.sha256(part.encode()).hexdigest()
-    )
+    kind = type(encoder).__name__
+    return StreamEncoder(stream, encoder, card.name, kind, stream_sha256(sha256, stream, kind))
+
+
+def stream_sha256(file_sha256: str, stream: str, kind: str) -> str:
+    """Hash which part of a weights file reads a stream, of the hash of the file and the class of the part."""
+    return hashlib.sha256(f"{file_sha256} {stream} {kind}".encode()).hexdigest()
 
 
 def _of_whisper(network: WhisperEncoder, card: Card) -> WhisperPieces:

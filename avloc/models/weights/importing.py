@@ -119,7 +119,7 @@ def import_weights(
     load_strictly(network, state, source=shown)
     card = _card(name, kind, source=path, limits=limits)
     if kind in DEFAULT_ENCODERS:
-        card = replace(card, encoders=_chosen_encoders(kind, encoders, width=network.feature_channels))
+        card = replace(card, encoders=chosen_encoders(kind, encoders, width=network.feature_channels))
     elif encoders:
         raise CheckpointError(f"{shown!r} holds an encoder ({kind}), which reads no other encoders")
     target = user_folder() / "weights" / f"{name}{SUFFIX}"
@@ -213,8 +213,23 @@ def _card(name: str, kind: str, *, source: str | os.PathLike[str], limits: tuple
     return replace(card, starting_weights=(origin,), limits=limits)
 
 
-def _chosen_encoders(kind: str, given: Mapping[str, str] | None, *, width: int) -> dict:
-    """Look the encoders up; all that are missing are named at once."""
+def chosen_encoders(kind: str, given: Mapping[str, str] | None, *, width: int) -> dict:
+    """Look up the encoders that a network reads, for its card.
+
+    Parameters
+    ----------
+    kind : str
+        ``"DiMoDif"`` or ``"AuViRe"``.
+    given : mapping of str to str or None
+        Names by stream; empty: none; None: those of ``DEFAULT_ENCODERS``.
+    width : int
+        Channels that the network reads.
+
+    Raises
+    ------
+    CheckpointError
+        If one is no encoder that the network can read, or not there: all that are missing are named at once.
+    """
     defaults = DEFAULT_ENCODERS[kind]
     if given is not None and (unknown := sorted(set(given) - set(STREAMS))):
         hint = suggest(unknown[0], STREAMS)

@@ -1,0 +1,231 @@
+"""A training of DiMoDif or AuViRe on extracted features in one place: start, loop, result."""
+
+import logging
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from avloc.config import load_config
+from avloc.datasets.feature_set import FeatureSet
+from avloc.decoding.published import PublishedQuirks
+from avloc.errors import CheckpointError, ConfigError
+from avloc.metrics.protocols import PROTOCOLS
+from avloc.models.auvire import AuViRe
+from avloc.models.dimodif import DiMoDif
+from avloc.models.weights.card import Card, unmeasured_card
+from avloc.models.weights.importing import LANDMARK_LIMIT, SPEECH_LIMIT
+from avloc.models.weights.store import save_weights
+from avloc.registry import suggest
+from avloc.training.checkpoints import BEST, latest_checkpoint, progress_of, restore_best
+from avloc.training.devices import choose_device
+from avloc.training.engine import ONE_PROCESS, run_loop, work_folder
+from avloc.training.optimization import Plateau
+from avloc.training.parallel import gathered, is_main, n_processes, rank, refuse_several, together
+from avloc.training.published_development import FeatureDevelopment
+from avloc.training.published_features import FeatureBatches, PublishedExamples, reaches_beyond
+from avloc.training.published_objective import PublishedObjective
+from avloc.training.published_source import FeatureFolder, check_features
+from avloc.training.runner import build_checked
+
+AT_LEAST_ONE = ("epochs", "batch_size", "stop_after", "log_every", "checkpoint_every")
+
+logger = logging.getLogger(__name__)
+
+
+def train_published(
+    config: str,
+    source: FeatureFolder,
+    *,
+    work_dir: str,
+    overrides: Mapping[str, object] | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    plain: bool = False,
+) -> Path:
+    """Train DiMoDif or AuViRe and write the best weights by validation, ``weights.safetensors``.
+
+    ``work_dir`` gets them, the newest checkpoints, ``best.pth``, ``losses.jsonl``, ``development.jsonl`` and
+    ``families.json``. Several processes that torchrun started train together and write once.
+
+    Parameters
+    ----------
+    config : str
+        Name of a file in ``configs/``, such as ``"dimodif_lavdf"``, or a path.
+    source : FeatureFolder
+        Features of the splits ``train.train_split`` and ``train.validation_split``.
+    work_dir : str
+        Checkpoints, logs and the result.
+    overrides : mapping
+        Key paths such as ``train.epochs`` and their values.
+    resume : bool
+        Go on from the newest checkpoint of ``work_dir``.
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"``, a GPU if there is one. On a GPU the network
+        runs in bfloat16; with several processes each has the GPU of its number.
+    plain : bool
+        As of ``run_loop``.
+
+    Returns
+    -------
+    Path
+        The weights file.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration does not fit, or the features are not those of the network or of one extraction.
+    CheckpointError
+        If an encoder of the features is not there or another file, or a checkpoint does not fit.
+    AnnotationError
+        If the truth or the features cannot be read.
+    """
+    cfg = load_config(config, overrides=dict(overrides or {}))
+    settings = cfg["train"]
+    torch.manual_seed(settings.get("seed", 0))
+    network = build_checked(cfg["model"])
+    _check(cfg, network)
+    if plain:
+        refuse_several(ONE_PROCESS)
+    place, folder = choose_device(device), work_folder(work_dir)
+    kind = type(network).__name__
+    sets = {name: source.open(settings[name]) for name in ("train_split", "validation_split")}
+    encoders = check_features(source.folder, sets["train_split"], sets["validation_split"], network)
+    checkpoint = latest_checkpoint(folder) if resume else None
+    if resume and checkpoint is None:
+        raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
+    with together(place) as place:
+        best = _train(network, cfg, sets, folder, checkpoint, place, plain=plain)
+    target = folder / "weights.safetensors"
+    if is_main():
+        card = _card(config, kind, source, settings, encoders, best, n_trained=len(sets["train_split"]))
+        save_weights(target, network.cpu().eval(), config=cfg, card=card, exact=True)
+    return target
+
+
+def _train(
+    network: DiMoDif | AuViRe,
+    cfg: Mapping,
+    sets: Mapping[str, FeatureSet],
+    folder: Path,
+    checkpoint: Path | None,
+    device: torch.device,
+    *,
+    plain: bool,
+) -> dict:
+    """Train, leave the best weights in ``network`` and give what is said of them."""
+    settings = cfg["train"]
+    given = {"n_frames": network.max_length, "tiles": isinstance(network, DiMoDif)}
+    examples = {name: PublishedExamples(features, **given) for name, features in sets.items()}
+    first, told = progress_of(checkpoint, network)
+    batches = FeatureBatches(
+        examples["train_split"],
+        indices=_trained_on(sets["train_split"], network.max_length, drops_late=settings["drops_late"]),
+        batch_size=settings["batch_size"],
+        epochs=settings["epochs"],
+        seed=settings["seed"],
+        first=first,
+        rank=rank(),
+        n_ranks=n_processes(),
+    )
+    schedule = Plateau(
+        iterations=len(batches),
+        told=told,
+        **{key: settings[key] for key in ("monitor", "patience", "rate_factor", "stop_after")},
+    )
+    if schedule.best is not None and not (folder / BEST).is_file():
+        raise CheckpointError(f"{str(folder)!r}: {BEST} belongs beside the checkpoint {checkpoint.name!r}")
+    development = FeatureDevelopment(
+        examples["validation_split"],
+        protocol=settings["protocol"],
+        quirks=PublishedQuirks.from_mapping(cfg["decoding"].get("published", {})),
+        batch_size=settings["batch_size"],
+        workers=settings["workers"],
+    )
+    objective = PublishedObjective(network, alpha=settings["alpha"], bfloat16=device.type == "cuda")
+    lengths = {"iterations": len(batches), "evaluate_every": batches.per_epoch}
+    run_loop(
+        objective,
+        batches,
+        settings | lengths,
+        schedule,
+        folder,
+        development,
+        checkpoint,
+        device,
+        plain=plain,
+    )
+    gathered(None)  # what the one process wrote last is there for all
+    return restore_best(folder, objective)
+
+
+def _check(cfg: Mapping, network: torch.nn.Module) -> None:
+    """Refuse settings that would fail, or train something else, only after hours."""
+    if not isinstance(network, DiMoDif | AuViRe):
+        name = type(network).__name__
+        raise ConfigError(f"{name} does not learn from features; give --media or --pack, or another config")
+    if getattr(network, "task", "tfl") != "tfl":
+        raise ConfigError(f"model.task must be 'tfl' to be trained, got {network.task!r}")
+    settings, known = cfg["train"], load_config("dimodif_lavdf")["train"]
+    if unknown := sorted(settings.keys() - known.keys()):
+        raise ConfigError(f"unknown key 'train.{unknown[0]}'; {suggest(unknown[0], known)}")
+    if missing := sorted(known.keys() - settings.keys()):
+        raise ConfigError(f"the configuration lacks the keys {missing} of train")
+    if low := [key for key in AT_LEAST_ONE if settings[key] < 1]:
+        raise ConfigError(f"train.{low[0]} must be at least 1, got {settings[low[0]]}")
+    if settings["protocol"] not in PROTOCOLS:
+        hint = suggest(settings["protocol"], PROTOCOLS)
+        raise ConfigError(f"train.protocol is {settings['protocol']!r}, which there is not; {hint}")
+    if settings["train_split"] == settings["validation_split"] or "test" in settings["validation_split"]:
+        raise ConfigError(
+            "train.validation_split must be neither what is trained on nor a test split, got "
+            f"{settings['validation_split']!r}"
+        )
+
+
+def _trained_on(features: FeatureSet, n_frames: int, *, drops_late: bool) -> list[int]:
+    late = {i for i, r in enumerate(features.references) if reaches_beyond(r, n_frames)}
+    if late:
+        done = "left out" if drops_late else "trained on with the part inside"
+        logger.warning(
+            "%d of %d recordings have a segment behind the window: %s", len(late), len(features), done
+        )
+    return [i for i in range(len(features)) if not (drops_late and i in late)]
+
+
+def _card(
+    config: str,
+    kind: str,
+    source: FeatureFolder,
+    settings: Mapping,
+    encoders: dict,
+    best: Mapping,
+    *,
+    n_trained: int,
+) -> Card:
+    name = Path(config).stem
+    command = ["avloc", "train", Path(config).name, "--features", Path(source.folder).name, "--data"]
+    command += [Path(source.dataset).name, "--work-dir", name]
+    validation = f"{source.dataset} {settings['validation_split']}, protocol {settings['protocol']}"
+    chosen = " + ".join(settings["monitor"])
+    return replace(
+        unmeasured_card(name, network=kind, version="trained"),
+        data=(
+            {
+                "name": Path(source.dataset).name,
+                "licence": "terms of the data set",
+                "split": settings["train_split"],
+                "n_recordings": n_trained,
+            },
+        ),
+        figures={f"{validation}, one window a recording": {**best["figures"], "updates": best["iter"]}},
+        limits=(
+            f"chosen by {chosen} of the figures above, which therefore tell nothing of other recordings",
+            SPEECH_LIMIT,
+            LANDMARK_LIMIT,
+        ),
+        commands=(shlex.join(command),),
+        encoders=encoders,
+    )

@@ -1,0 +1,354 @@
+"""A whole training on extracted features, small: what it writes, that it resumes, and what it refuses."""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from avloc.config import load_config
+from avloc.datasets.media_files import find_media
+from avloc.errors import CheckpointError, ConfigError
+from avloc.features.cache import SCHEMA, FeatureCache, FeatureRow
+from avloc.models.encoded import with_encoders
+from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
+from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.weights.card import unmeasured_card
+from avloc.models.weights.encoders import load_encoder
+from avloc.models.weights.store import load_weights, read_header, save_weights
+from avloc.pipelines.loading import load_localizer
+from avloc.report.shards import agree
+from avloc.training.published_runner import train_published
+from avloc.training.published_source import FeatureFolder
+
+SPAN = (0.4, 0.8)
+N_FRAMES = 32
+CONFORMER = dict(stem_width=4, width=768, n_heads=12, n_blocks=1, hidden=8)
+HUBERT = dict(stem_width=4, n_layers=1, hidden=8)
+SMALL = {
+    "dimodif_lavdf": {
+        "model.max_length": N_FRAMES,
+        "model.width": 16,
+        "model.n_heads": 2,
+        "model.hidden": 16,
+        "model.n_layers": 1,
+        "model.dropout": 0.0,  # what is dropped depends on how often numbers were drawn
+    },
+    "auvire_lavdf": {"model.max_length": N_FRAMES, "model.width": 8, "model.n_halvings": 1},
+}
+TRAIN = {"train.epochs": 3, "train.batch_size": 4, "train.workers": 0, "train.log_every": 1}
+TRAIN |= {"train.checkpoint_every": 2}
+KINDS = sorted(SMALL)
+
+
+@contextmanager
+def numbers_kept() -> Iterator[None]:
+    """Training seeds all generators; tests after it must not notice."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is what is guarded
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002 - it is what is guarded
+        random.setstate(python_state)
+
+
+def write_encoder(home: Path, name: str, network: torch.nn.Module, arguments: dict, *, seed: int = 0) -> None:
+    """Write weights of an encoder under a name; another seed makes another file."""
+    kind = type(network).__name__
+    folder = home / "weights"
+    folder.mkdir(parents=True, exist_ok=True)
+    card = unmeasured_card(name, network=kind, version=str(seed))
+    config = {"model": {"type": kind, **arguments}, "decoding": {}, "train": {}}
+    save_weights(folder / f"{name}.safetensors", network, config=config, card=card)
+
+
+def write_features(
+    root: Path,
+    split: str,
+    names: tuple[str, str],
+    *,
+    channels: int = 768,
+    streams=("audio", "visual"),
+    **told,
+) -> None:
+    """Write what avloc extract leaves: noise, with something of its own where a recording is forged."""
+    media = find_media("lavdf", root=root, split=split)
+    encoders = {}
+    for stream, name in zip(("audio", "visual"), names, strict=True):
+        if stream in streams:
+            made = load_encoder(name, stream)
+            encoders[stream] = {"name": made.name, "kind": made.kind, "sha256": made.sha256}
+    folder = root / "features" / "runs" / f"{split}-{names[0]}"
+    folder.mkdir(parents=True)
+    told = {
+        "dataset": "lavdf",
+        "split": split,
+        "recordings_sha256": media.sha256,
+        "n_recordings": len(media.ids),
+        "n_shards": 1,
+        "encoders": encoders,
+        "settings": {"dtype": "float16"},
+    } | told
+    agree(folder, told, schema=SCHEMA)
+    cache, rng = FeatureCache(root / "features"), np.random.default_rng(len(split))
+    lines = []
+    for number, id in enumerate(media.ids):
+        arrays = {}
+        for stream in encoders:
+            rows = rng.standard_normal((24 + number % 9, channels)).astype(np.float16)
+            if number % 2 and stream == "audio":
+                rows[10:21] += 2
+            arrays[f"{split} {names[0]} {id} {stream}"] = (rows, len(rows), ())
+        cache.write(arrays)
+        features = {key.split()[-1]: cache.find(key) for key in arrays}
+        lines.append(FeatureRow(id, "analysed", features=features).to_line())
+    (folder / "shard-1-of-1.jsonl").write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Iterator[Path]:
+    """LAV-DF in small with features of two kinds of encoders, which lie in AVLOC_HOME."""
+    folder = tmp_path_factory.mktemp("lavdf")
+    entries = []
+    for split, n in (("train", 10), ("dev", 6)):
+        for i in range(n):
+            forged = {"fake_periods": [SPAN], "modify_audio": True, "modify_video": False} if i % 2 else {}
+            entry = {"file": f"{split}/{i}.mp4", "split": split, "n_fakes": i % 2, "duration": 1.2}
+            entries.append(entry | {"fake_periods": []} | forged)
+    (folder / "metadata.json").write_text(json.dumps(entries))
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
+        patch.setenv("AVLOC_HOME", str(folder / "home"))
+        torch.manual_seed(0)
+        write_encoder(folder / "home", "ear", AutoAvsrAudioEncoder(**CONFORMER), CONFORMER)
+        write_encoder(folder / "home", "eye", AutoAvsrVisualEncoder(**CONFORMER), CONFORMER)
+        write_encoder(folder / "home", "hubert", AvHubertEncoder(**HUBERT), HUBERT)
+        for split in ("train", "dev"):
+            write_features(folder, split, ("ear", "eye"))
+            write_features(folder, split, ("hubert", "hubert"))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(root, monkeypatch):
+    monkeypatch.setenv("AVLOC_HOME", str(root / "home"))
+
+
+def train(root: Path, kind: str, folder: Path, overrides: dict | None = None, **options) -> Path:
+    audio = "ear" if kind.startswith("dimodif") else "hubert"
+    source = FeatureFolder(str(root / "features"), "lavdf", str(root), {"audio": audio})
+    with numbers_kept():
+        return train_published(
+            kind, source, work_dir=str(folder), overrides=SMALL[kind] | TRAIN | (overrides or {}), **options
+        )
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory) -> dict[str, Path]:
+    """Folders of finished runs of three epochs of three updates."""
+    folders = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AVLOC_HOME", str(root / "home"))
+        for kind in KINDS:
+            folders[kind] = tmp_path_factory.mktemp(kind)
+            train(root, kind, folders[kind])
+    return folders
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_says_where_it_comes_from_and_localizes(trained, kind):
+    path = trained[kind] / "weights.safetensors"
+    network, card, _ = load_weights(path)
+    config, _ = read_header(path)
+    assert type(network).__name__ == card.network == config["model"]["type"]
+    expected = ["ear", "eye"] if kind.startswith("dimodif") else ["hubert", "hubert"]
+    assert [card.encoders[stream]["name"] for stream in ("audio", "visual")] == expected
+    assert card.data[0]["n_recordings"] == 10 and card.commands[0].startswith(
+        f"avloc train {kind} --features"
+    )
+    (figures,) = card.figures.values()
+    rows = {row["iteration"]: row for row in lines(trained[kind] / "development.jsonl")}
+    assert figures["AP@0.5"] == rows[figures["updates"]]["AP@0.5"]
+    found = with_encoders(network, card)
+    assert found.window_frames == N_FRAMES and set(found.inputs) == {"audio", "visual"}
+    load_localizer(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_and_figures_are_told_and_counted(trained, kind):
+    losses = lines(trained[kind] / "losses.jsonl")
+    assert [row["iteration"] for row in losses] == list(range(1, 10))
+    assert all(row["loss"] == row["loss_published"] and row["rate"] == 1e-3 for row in losses)
+    figures = lines(trained[kind] / "development.jsonl")
+    assert [row["iteration"] for row in figures] == [3, 6, 9]
+    assert {"AP@0.5", "AP@0.95", "AR@100", "AUC"} < set(figures[0])
+    told = json.loads((trained[kind] / "families.json").read_text())
+    assert told == {"iterations": 9, "families": {"audio": 15, "genuine": 15}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_best_by_validation_is_written_and_the_last_is_kept(trained, kind):
+    rows = lines(trained[kind] / "development.jsonl")
+    best = torch.load(trained[kind] / "best.pth", weights_only=True)
+    wanted = max(rows, key=lambda row: row["AP@0.5"])  # the first of equal ones
+    assert best["meta"]["iter"] == wanted["iteration"]
+    for key, value in load_file(trained[kind] / "weights.safetensors").items():
+        assert torch.equal(value, best["state_dict"][f"network.{key}"])
+    names = sorted(file.name for file in trained[kind].glob("iter_*.pth"))
+    assert names == ["iter_8.pth", "iter_9.pth"]
+    assert torch.serialization.get_unsafe_globals_in_checkpoint(trained[kind] / "iter_9.pth") == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns(root, tmp_path, kind):
+    train(root, kind, tmp_path, {"train.epochs": 12, "train.learning_rate": 3e-3}, plain=True)
+    losses = [row["loss"] for row in lines(tmp_path / "losses.jsonl")]
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(root, trained, tmp_path, kind, plain):
+    first = tmp_path / "first"
+    train(root, kind, first, {"train.epochs": 2}, plain=not plain)
+    shutil.copy(first / "best.pth", tmp_path)
+    shutil.copy(first / "iter_6.pth", tmp_path)
+    (tmp_path / "last_checkpoint").write_text("/where/it/was/iter_6.pth")
+    path = train(root, kind, tmp_path, resume=True, plain=plain)
+    for key, value in load_file(trained[kind] / "weights.safetensors").items():
+        # Adam divides by tiny numbers at the start.
+        torch.testing.assert_close(load_file(path)[key], value, rtol=1e-3, atol=1e-4)
+    for name in ("losses.jsonl", "development.jsonl"):
+        again, whole = lines(tmp_path / name), lines(trained[kind] / name)
+        assert [row["iteration"] for row in again] == [row["iteration"] for row in whole][-len(again) :]
+    assert (tmp_path / "families.json").read_text() == (trained[kind] / "families.json").read_text()
+
+
+def test_the_best_weights_belong_beside_the_checkpoints(root, trained, tmp_path):
+    shutil.copy(trained["auvire_lavdf"] / "iter_8.pth", tmp_path)
+    (tmp_path / "last_checkpoint").write_text("iter_8.pth")
+    with pytest.raises(CheckpointError, match="best.pth belongs beside the checkpoint 'iter_8.pth'"):
+        train(root, "auvire_lavdf", tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_run_ends_where_nothing_gets_better(root, tmp_path, plain):
+    """Without learning every validation is the first one again."""
+    still = {"train.learning_rate": 0.0, "train.epochs": 9, "train.stop_after": 2, "train.patience": 0}
+    train(root, "auvire_lavdf", tmp_path, still, plain=plain)
+    assert [row["iteration"] for row in lines(tmp_path / "development.jsonl")] == [3, 6, 9]
+    assert torch.load(tmp_path / "best.pth", weights_only=True)["meta"]["iter"] == 3
+    checkpoint = torch.load(tmp_path / "iter_9.pth", weights_only=True)
+    assert checkpoint["meta"]["plateau"]["n_since"] == 2 and checkpoint["meta"]["plateau"]["n_drops"] == 2
+    again = train(root, "auvire_lavdf", tmp_path, still, plain=plain, resume=True)
+    assert len(lines(tmp_path / "losses.jsonl")) == 9 and again.exists()  # it is over
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train.epohcs": 3}, "did you mean 'epochs'"),
+        ({"model.widht": 3}, "did you mean 'width'"),
+        ({"train.protocol": "lavd"}, "did you mean 'lavdf'"),
+        ({"train.monitor": ["AP@0.4"]}, "'AP@0.4' is not measured; there are .'AP@0.5'"),
+        ({"train.validation_split": "test"}, "neither what is trained on nor a test split, got 'test'"),
+        ({"train.validation_split": "train"}, "neither what is trained on"),
+        ({"train.batch_size": 0}, "train.batch_size must be at least 1, got 0"),
+        ({"model.n_heads": 3}, "no network can be built of the key 'model'"),
+        ({"model.task": "dfd"}, "model.task must be 'tfl'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(root, tmp_path, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        train(root, "dimodif_lavdf", tmp_path, wrong)
+
+
+def test_a_typing_error_in_a_file_is_refused(root, tmp_path):
+    config = tmp_path / "own.py"
+    values = load_config("auvire_lavdf", overrides=TRAIN | SMALL["auvire_lavdf"])
+    values["train"]["epohcs"] = 3
+    config.write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()))
+    source = FeatureFolder(str(root / "features"), "lavdf", str(root), {"audio": "hubert"})
+    with (
+        numbers_kept(),
+        pytest.raises(ConfigError, match="'train.epohcs'; did you mean 'epochs'"),
+    ):
+        train_published(str(config), source, work_dir=str(tmp_path / "work"))
+
+
+def test_a_network_that_learns_from_media_is_refused(root, tmp_path):
+    source = FeatureFolder(str(root / "features"), "lavdf", str(root), {"audio": "hubert"})
+    with (
+        numbers_kept(),
+        pytest.raises(ConfigError, match="HierarchicalLocalizer does not learn"),
+    ):
+        train_published("default", source, work_dir=str(tmp_path))
+
+
+def test_features_of_several_encoders_are_not_mixed(root, tmp_path):
+    source = FeatureFolder(str(root / "features"), "lavdf", str(root))
+    with numbers_kept(), pytest.raises(ConfigError, match="differ in encoders"):
+        train_published("auvire_lavdf", source, work_dir=str(tmp_path))
+
+
+@pytest.fixture
+def copied(root, tmp_path) -> Path:
+    """The truth and the encoders without features."""
+    folder = tmp_path / "copied"
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns("features"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"channels": 20}, ConfigError, "audio features of 'ear' have 20 channels; DiMoDif reads 768"),
+        ({"streams": ("audio",)}, ConfigError, "lacks visual features; DiMoDif reads both"),
+    ],
+)
+def test_features_that_the_network_does_not_read_are_refused(copied, tmp_path, options, error, message):
+    for split in ("train", "dev"):
+        write_features(copied, split, ("ear", "eye"), **options)
+    with pytest.raises(error, match=message):
+        train(copied, "dimodif_lavdf", tmp_path / "work")
+
+
+def test_splits_that_were_extracted_otherwise_are_refused(copied, tmp_path):
+    write_features(copied, "train", ("ear", "eye"))
+    write_features(copied, "dev", ("ear", "eye"), settings={"dtype": "float32"})
+    with pytest.raises(ConfigError, match="settings of the two splits differ"):
+        train(copied, "dimodif_lavdf", tmp_path / "work")
+
+
+def test_an_encoder_that_is_another_one_or_away_is_refused(copied, tmp_path, monkeypatch):
+    for split in ("train", "dev"):
+        write_features(copied, split, ("ear", "eye"))
+    monkeypatch.setenv("AVLOC_HOME", str(copied / "home"))
+    with torch.random.fork_rng(devices=[]):
+        write_encoder(copied / "home", "ear", AutoAvsrAudioEncoder(**CONFORMER), CONFORMER, seed=1)
+    with pytest.raises(CheckpointError, match="audio encoder 'ear' is another file than the one that made"):
+        train(copied, "dimodif_lavdf", tmp_path / "work")
+    (copied / "home" / "weights" / "ear.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="by the audio encoder 'ear', which is not here; import"):
+        train(copied, "dimodif_lavdf", tmp_path / "work")
+
+
+def test_there_must_be_a_checkpoint_to_resume(root, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint to resume"):
+        train(root, "auvire_lavdf", tmp_path, resume=True)
+
+
+def test_several_processes_need_the_runner(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="torchrun started 2 processes, but the plain loop trains in one"):
+        train(root, "auvire_lavdf", tmp_path, plain=True)
