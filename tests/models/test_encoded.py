@@ -151,3 +151,18 @@ def test_without_landmarks_the_command_exits_with_2_and_the_install_line(
     (tmp_path / "clip.mp4").write_bytes(b"")
     assert main(["localize", str(tmp_path / "clip.mp4"), "--weights", "auvire"]) == 2
     assert "pip install 'avloc[face]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["tfl", "auvire"])
+def test_rows_of_a_batch_have_ends_of_their_own(kind):
+    """What each row gives alone, where padding is the same zeros."""
+    network = small(kind)
+    visual, audio = embeddings(16)
+    visual[1, :, 9:], audio[1, :, 9:] = 0.0, 0.0
+    n_valid = torch.tensor([16, 9])
+    both = network.decode(network.network(visual, audio, n_valid=n_valid), n_valid)
+    for row, n_frames in enumerate(n_valid.tolist()):
+        alone = network.score(*(x[row : row + 1, :, :n_frames] for x in (visual, audio)))
+        torch.testing.assert_close(both.proposals[row].segments, alone.proposals[0].segments)
+        torch.testing.assert_close(both.proposals[row].scores, alone.proposals[0].scores)
+        torch.testing.assert_close(both.recording_logit[row], alone.recording_logit[0])

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 import avloc.training.optimization as optimization
-from avloc.training.optimization import Schedule, make_optimizer
+from avloc.errors import ConfigError
+from avloc.training.optimization import Plateau, Schedule, average_gamma, make_optimizer
 
 
 @pytest.fixture
@@ -70,3 +71,53 @@ def test_the_recogniser_learns_slower_and_what_is_frozen_not_at_all():
     others, recogniser = make_optimizer(objective, settings).param_groups
     assert [len(group["params"]) for group in (others, recogniser)] == [1, 2]
     assert recogniser["lr"] == pytest.approx(0.001) and others["lr"] == 0.01
+
+
+def make_plateau(**changes) -> Plateau:
+    settings = dict(
+        iterations=1000, monitor=["AP", "AR"], patience=2, rate_factor=0.1, stop_after=100, told={}
+    )
+    return Plateau(**settings | changes)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_rates_fall_where_those_of_torch_do(seed):
+    """Also where a figure rises by less than the threshold, again and again."""
+    values = torch.rand(60, generator=torch.Generator().manual_seed(seed)).double() * 2e-4 + 0.5
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", patience=2, factor=0.1, eps=0)
+    ours = make_plateau()
+    for update, value in enumerate(values.tolist()):
+        theirs.step(value)
+        ours.measured({"AP": value - 0.25, "AR": 0.25})
+        assert ours.factor(update) == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+def test_a_run_that_is_resumed_anywhere_falls_and_ends_as_a_whole_one():
+    values = [0.1, 0.3, 0.2, 0.3, 0.1, 0.25, 0.31, 0.3, 0.3, 0.3, 0.3, 0.3]
+    whole, parts, told = make_plateau(stop_after=5), [], {}
+    for n, value in enumerate(values):
+        part = make_plateau(stop_after=5, told=told)
+        figures = {"AP": value, "AR": 0.0, "AUC": None}
+        assert part.measured(figures) == whole.measured(figures) == (n in (0, 1, 6))
+        assert part.factor(n) == whole.factor(n) and part.finished(n) == whole.finished(n) == (n == 11)
+        told = part.state()
+        parts.append(part.factor(n))
+    assert parts[:4] == [1.0] * 4 and parts[4] == pytest.approx(0.1) and whole.best == 0.31
+
+
+def test_a_plateau_ends_with_its_updates():
+    plateau = make_plateau(iterations=5)
+    assert plateau.best is None and [plateau.finished(n) for n in (0, 4, 5)] == [False, False, True]
+
+
+@pytest.mark.parametrize("figures", [{"AP": 0.5}, {"AP": 0.5, "AR": None}])
+def test_a_figure_that_is_not_measured_is_named(figures):
+    with pytest.raises(ConfigError, match="train.monitor: 'AR' is not measured; there are .'AP'."):
+        make_plateau().measured(figures)
+
+
+def test_without_averaging_the_newest_weights_count_alone():
+    gamma = average_gamma({"averaging": False})
+    assert all(gamma / (gamma + n) == 1.0 for n in (0, 1, 10**7))
+    assert average_gamma({"averaging": True}) == 8

@@ -93,6 +93,7 @@ def launch(program: Path, folder: Path, n: int) -> None:
     assert [process.returncode for process in started] == [0] * n, "\n".join(told)[-4000:]
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

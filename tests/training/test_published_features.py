@@ -9,7 +9,12 @@ from avloc.datasets.feature_set import FeatureSet
 from avloc.models.dimodif import DiMoDif
 from avloc.models.published_losses import dimodif_loss
 from avloc.structures import Reference, Segment, Timeline
-from avloc.training.published_features import PublishedExamples
+from avloc.training.published_features import (
+    FeatureBatches,
+    PublishedExamples,
+    family_of,
+    reaches_beyond,
+)
 from avloc.training.published_targets import assign_published, assign_tiles
 
 SPAN = Segment(0.2, 0.4)
@@ -81,3 +86,62 @@ def test_a_small_head_learns_from_it():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def make_batches(n: int = 7, **changes) -> FeatureBatches:
+    examples = PublishedExamples(make_set({str(i): (9, 9) for i in range(n)}), n_frames=9, tiles=False)
+    settings = {"indices": range(n), "batch_size": 3, "epochs": 2, "seed": 0}
+    return FeatureBatches(examples, **settings | changes)
+
+
+def rows_of(batches: FeatureBatches, index: int) -> list[int]:
+    """Say which recordings a batch holds."""
+    known = [item["audio"] for item in batches.examples]
+    return [next(i for i, k in enumerate(known) if torch.equal(k, row)) for row in batches[index].audio]
+
+
+def test_every_epoch_has_each_recording_once_in_an_order_of_its_own():
+    batches = make_batches()
+    assert len(batches) == 6 and batches.per_epoch == 3
+    orders = [sum((rows_of(batches, e * 3 + i) for i in range(3)), []) for e in (0, 1)]
+    assert [sorted(order) for order in orders] == [list(range(7))] * 2 and orders[0] != orders[1]
+    assert rows_of(make_batches(seed=0), 4) == rows_of(batches, 4)
+    assert [len(batches[i].families) for i in range(6)] == [3, 3, 1, 3, 3, 1]
+
+
+def test_batches_before_a_resumed_run_are_not_made():
+    batches = make_batches(first=2)
+    assert batches[0] is batches[1] is None and rows_of(batches, 2) == rows_of(make_batches(), 2)
+
+
+@pytest.mark.parametrize("n_ranks", [2, 3, 4])
+def test_processes_share_a_batch_and_their_rows_weigh_the_same(n_ranks):
+    whole = make_batches()
+    for index in range(3):
+        parts = [make_batches(rank=rank, n_ranks=n_ranks) for rank in range(n_ranks)]
+        counted = {}
+        for part in parts:
+            rows = rows_of(part, index)
+            for row in rows:  # a mean over rows, then over processes
+                counted[row] = counted.get(row, 0) + part[index].share / len(rows) / n_ranks
+            assert part[index].families == whole[index].families
+        wanted = {row: 1 / len(rows_of(whole, index)) for row in rows_of(whole, index)}
+        assert {k: v for k, v in counted.items() if v} == pytest.approx(wanted)
+
+
+def test_families_say_what_was_forged():
+    some, nothing = Timeline((SPAN,)), Timeline(())
+    for audio, visual, name in [
+        (some, nothing, "audio"),
+        (nothing, some, "visual"),
+        (some, some, "both"),
+        (None, None, "forged"),
+        (nothing, nothing, "forged"),
+    ]:
+        assert family_of(Reference("x", (SPAN,), audio=audio, visual=visual)) == name
+    assert family_of(Reference("x", ())) == "genuine"
+
+
+def test_a_segment_that_ends_with_the_window_is_late():
+    assert reaches_beyond(Reference("x", (Segment(1.0, 24.0),)), 600)
+    assert not reaches_beyond(Reference("x", (Segment(1.0, 23.99),)), 600)
