@@ -47,7 +47,7 @@ def train_plainly(
     torch.manual_seed(settings["seed"])
     objective.to(device).train()
     optimizer = make_optimizer(objective, settings)
-    averaged = AveragedModel(objective, multi_avg_fn=partial(_average, gamma=average_gamma(settings)))
+    averaged = averaged_of(objective, settings)
     n_updates, counts = 0, Counter()
     if checkpoint is not None:
         told = restore_checkpoint(checkpoint, objective, optimizer, averaged)
@@ -55,7 +55,7 @@ def train_plainly(
     finished, began = schedule.finished(n_updates), time.monotonic()
     for batch in () if finished else load_batches(source, settings, device, first=n_updates):
         schedule.set_rates(optimizer.param_groups, n_updates)
-        losses = _update(objective, optimizer, batch.to(device), settings["clip_norm"])
+        losses = update(objective, optimizer, batch.to(device), settings["clip_norm"])
         averaged.update_parameters(objective)
         n_updates += 1
         counts.update(batch.families)
@@ -79,9 +79,15 @@ def train_plainly(
     return averaged.module.network, n_updates
 
 
-def _update(
+def averaged_of(objective: RunnerModel, settings: Mapping) -> AveragedModel:
+    """Make the average of an objective that its updates go into."""
+    return AveragedModel(objective, multi_avg_fn=partial(_average, gamma=average_gamma(settings)))
+
+
+def update(
     objective: RunnerModel, optimizer: torch.optim.Optimizer, batch: Batch, clip_norm: float | None
 ) -> dict[str, Tensor]:
+    """Do one update with the sum of the losses that ``objective`` gives of ``batch``, and give them."""
     losses = objective(batch)
     optimizer.zero_grad()
     sum(losses.values()).backward()

@@ -1,6 +1,7 @@
 """The examples of docs/networks.md run in their order, with small checkpoints under the names of the page."""
 
 import json
+import random
 import re
 import shlex
 import shutil
@@ -12,12 +13,14 @@ import pytest
 import torch
 
 from avloc.cli.main import main
+from avloc.config import load_config
 from avloc.media.encode import write_video
 from avloc.models.auvire import AuViRe
 from avloc.models.dimodif import DiMoDif
 from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.encoders.av_hubert import AvHubertEncoder
 from avloc.models.encoders.whisper import WhisperEncoder
+from avloc.training import published_runner
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 CONFORMER = dict(stem_width=4, width=768, n_heads=12, n_blocks=1, hidden=8)
@@ -54,16 +57,34 @@ def folder(tmp_path, monkeypatch):
     write_video(tmp_path / "clip.mp4", frames, Fraction(25))
     face = np.array([[[44, 40], [84, 40], [64, 60], [64, 76]]] * 40, dtype=np.float32)
     np.savez("clip.npz", points=face, frame=np.arange(40))
-    for place in ("data/LAV-DF/train/1.mp4", "tracks/train/1.npz"):
-        Path(place).parent.mkdir(parents=True)
-        shutil.copy(f"clip{Path(place).suffix}", place)
-    entry = {"file": "train/1.mp4", "split": "train", "n_fakes": 0, "fake_periods": [], "duration": 1.6}
-    Path("data/LAV-DF/metadata.json").write_text(json.dumps([entry]))
+    entries = []
+    for split in ("train", "dev"):
+        for place in (f"data/LAV-DF/{split}/1.mp4", f"tracks/{split}/1.npz"):
+            Path(place).parent.mkdir(parents=True)
+            shutil.copy(f"clip{Path(place).suffix}", place)
+        entry = {"file": f"{split}/1.mp4", "split": split, "n_fakes": 1, "fake_periods": [[0.4, 0.8]]}
+        entries.append(entry | {"duration": 1.6})
+    Path("data/LAV-DF/metadata.json").write_text(json.dumps(entries))
     return tmp_path
 
 
+@pytest.fixture
+def small_training(monkeypatch):
+    """Make the networks that the page trains small, and put all generators back after it."""
+    sizes = {"max_length": 48, "width": 32, "n_heads": 2, "hidden": 32, "n_layers": 1}
+    small = {f"model.{key}": value for key, value in sizes.items()} | {"train.epochs": 2, "train.workers": 0}
+    monkeypatch.setattr(
+        published_runner, "load_config", lambda name, overrides=(): load_config(name, overrides=small)
+    )
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is what is guarded
+    with torch.random.fork_rng(devices=[]):
+        yield
+    np.random.set_state(numpy_state)  # noqa: NPY002 - it is what is guarded
+    random.setstate(python_state)
+
+
 @pytest.mark.dataset
-def test_the_shell_examples_run_in_their_order(folder, parity_dir, capsys):
+def test_the_shell_examples_run_in_their_order(folder, small_training, parity_dir, capsys):
     shutil.copytree(
         parity_dir, folder / "fixtures", ignore=shutil.ignore_patterns("au*", "avh*", "vsr*", "whi*")
     )
