@@ -75,6 +75,7 @@ class DiMoDif(nn.Module):
         if task not in TASKS:
             raise ValueError(f"task must be one of {TASKS}, got {task!r}")
         self.task, self.max_length, self.pyramid, self.mask_padding = task, max_length, pyramid, mask_padding
+        self.n_heads = n_heads
         detects = task == "dfd"
         n_tokens = 2 * max_length + (2 if detects else 1)
         if detects:
@@ -118,10 +119,10 @@ class DiMoDif(nn.Module):
             Real frames of each row; read where ``mask_padding`` is set.
         """
         visual, audio = (fit_length(x, self.max_length) for x in (visual, audio))
-        x, padded = self._sequence(visual, audio), self._padded(n_valid)
-        levels = []
+        x = self._sequence(visual, audio)
+        mask, levels = self._mask(x, n_valid), []
         for layer in self.transformer_encoder["layers"]:
-            x = layer(x, src_mask=self._blocked, src_key_padding_mask=padded)
+            x = layer(x, src_mask=mask)
             levels.append(x)
         levels = levels if self.pyramid else levels[-1:]
         if self.task == "dfd":
@@ -146,13 +147,20 @@ class DiMoDif(nn.Module):
             parts.insert(0, self.cls.weight.expand(n_rows, 1, -1))
         return torch.cat(parts, dim=1) + self.pos_encoder.weight
 
-    def _padded(self, n_valid: Tensor | None) -> Tensor | None:
+    def _mask(self, x: Tensor, n_valid: Tensor | None) -> Tensor | None:
+        """Give what attention may not see: of pairs, and where padding is masked, of rows and heads too."""
         if not self.mask_padding or n_valid is None:
-            return None
-        behind = torch.arange(self.max_length, device=n_valid.device) >= n_valid[:, None]
+            return self._blocked
+        behind = torch.arange(self.max_length, device=x.device) >= n_valid[:, None]
         never = torch.zeros_like(behind[:, :1])
         parts = [behind, never, behind]
-        return torch.cat([never, *parts] if self.task == "dfd" else parts, dim=1)
+        padded = torch.cat([never, *parts] if self.task == "dfd" else parts, dim=1)[:, None]  # (B, 1, S)
+        hidden = padded.expand(-1, x.shape[1], -1) if self._blocked is None else padded | self._blocked
+        # As the layers add it, so that they share one: each would make its own, 3 GB of 64 rows.
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        added = torch.zeros(hidden.shape, dtype=dtype, device=x.device).masked_fill_(hidden, -torch.inf)
+        return added.repeat_interleave(self.n_heads, dim=0)  # (B heads, S, S)
 
     def _initialise(self) -> None:
         embeddings = [self.sep, self.seq_encoder, self.pos_encoder]

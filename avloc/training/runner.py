@@ -13,6 +13,7 @@ from avloc.features.audio import PIECE_FRAMES, PIECE_HOP
 from avloc.media.recode import can_recode
 from avloc.models.hierarchical import build_network
 from avloc.models.weights.card import unmeasured_card
+from avloc.models.weights.importing import DEFAULT_ENCODERS
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper import read_whisper
 from avloc.training.checkpoints import latest_checkpoint, progress_of
@@ -89,7 +90,7 @@ def train(
     """
     cfg = load_config(config, overrides=dict(overrides or {}))
     settings = cfg["train"]
-    if cfg["model"].get("type") in ("DiMoDif", "AuViRe"):
+    if cfg["model"].get("type") in DEFAULT_ENCODERS:
         raise ConfigError(f"{config!r} learns from features of avloc extract; give --features and --data")
     refuse_several("only a network that learns from features is trained by several")
     place = choose_device(device)

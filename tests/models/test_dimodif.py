@@ -67,12 +67,13 @@ def test_a_shorter_input_is_filled_up_with_zeros_and_a_longer_one_is_cut():
     assert torch.equal(network(visual[..., :7], audio[..., :7]).logits, filled.logits)
 
 
-def test_padding_is_attended_to_unless_it_is_masked():
+@pytest.mark.parametrize("given", [{}, {"attention_window": 0}])
+def test_padding_is_attended_to_unless_it_is_masked(given):
     visual, audio = embeddings(12)
     n_valid = torch.tensor([7, 12])
     other = visual.clone()
     other[0, :, 9:] += 3.0  # beyond the two frames that the projection reaches
-    public, masked = small(), small(mask_padding=True)
+    public, masked = small(**given), small(mask_padding=True, **given)
     for network, same in ((public, False), (masked, True)):
         with torch.inference_mode():
             a, b = (network(x, audio, n_valid=n_valid).tokens[-1] for x in (visual, other))

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import avloc.training.engine as engine
 import avloc.training.optimization as optimization
 import avloc.training.runner as runner
 import avloc.training.sources as sources
@@ -368,3 +369,23 @@ def test_a_work_dir_that_cannot_be_written_is_refused(tmp_path, monkeypatch, wor
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=f"--work-dir {work_dir!r}: .*{why}"):
         train("default", media=(), work_dir=work_dir)
+
+
+def test_networks_that_learn_from_features_are_refused(tmp_path):
+    with pytest.raises(
+        ConfigError, match="'auvire_lavdf' learns from features .*; give --features and --data"
+    ):
+        train("auvire_lavdf", media=("m.json",), work_dir=str(tmp_path))
+
+
+def test_it_is_trained_by_one_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="2 processes, but only a network that learns from features"):
+        train("default", media=("m.json",), work_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_losses_are_drawn_in_tensorboard_where_it_is_installed(monkeypatch, is_there):
+    monkeypatch.setattr(engine, "find_spec", lambda name: object() if is_there else None)
+    kinds = [backend["type"] for backend in engine.curves()]
+    assert kinds == ["LocalVisBackend"] + ["TensorboardVisBackend"] * is_there
