@@ -90,7 +90,7 @@ def train_published(
     if plain:
         refuse_several(ONE_PROCESS)
     place, folder = choose_device(device), work_folder(work_dir)
-    kind = type(network).__name__
+    kind, target = type(network).__name__, folder / "weights.safetensors"
     sets = {name: source.open(settings[name]) for name in ("train_split", "validation_split")}
     encoders = check_features(source.folder, sets["train_split"], sets["validation_split"], network)
     checkpoint = latest_checkpoint(folder) if resume else None
@@ -98,10 +98,10 @@ def train_published(
         raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
     with together(place) as place:
         best = _train(network, cfg, sets, folder, checkpoint, place, plain=plain)
-    target = folder / "weights.safetensors"
-    if is_main():
-        card = _card(config, kind, source, settings, encoders, best, n_trained=len(sets["train_split"]))
-        save_weights(target, network.cpu().eval(), config=cfg, card=card, exact=True)
+        if is_main():
+            card = _card(config, kind, source, settings, encoders, best)
+            save_weights(target, network.cpu().eval(), config=cfg, card=card, exact=True)
+            logger.info("%s: the best of %d updates, after %d", target, best["n_updates"], best["iter"])
     return target
 
 
@@ -115,7 +115,7 @@ def _train(
     *,
     plain: bool,
 ) -> dict:
-    """Train, leave the best weights in ``network`` and give what is said of them."""
+    """Train, leave the best weights in ``network`` and give what is said of them and of the run."""
     settings = cfg["train"]
     given = {"n_frames": network.max_length, "tiles": isinstance(network, DiMoDif)}
     examples = {name: PublishedExamples(features, **given) for name, features in sets.items()}
@@ -146,7 +146,7 @@ def _train(
     )
     objective = PublishedObjective(network, alpha=settings["alpha"], bfloat16=device.type == "cuda")
     lengths = {"iterations": len(batches), "evaluate_every": batches.per_epoch}
-    run_loop(
+    _, n_updates = run_loop(
         objective,
         batches,
         settings | lengths,
@@ -158,7 +158,7 @@ def _train(
         plain=plain,
     )
     gathered(None)  # what the one process wrote last is there for all
-    return restore_best(folder, objective)
+    return restore_best(folder, objective) | {"n_updates": n_updates, "n_recordings": len(batches.indices)}
 
 
 def _check(cfg: Mapping, network: torch.nn.Module) -> None:
@@ -196,14 +196,7 @@ def _trained_on(features: FeatureSet, n_frames: int, *, drops_late: bool) -> lis
 
 
 def _card(
-    config: str,
-    kind: str,
-    source: FeatureFolder,
-    settings: Mapping,
-    encoders: dict,
-    best: Mapping,
-    *,
-    n_trained: int,
+    config: str, kind: str, source: FeatureFolder, settings: Mapping, encoders: dict, best: Mapping
 ) -> Card:
     name = Path(config).stem
     command = ["avloc", "train", Path(config).name, "--features", Path(source.folder).name, "--data"]
@@ -217,7 +210,7 @@ def _card(
                 "name": Path(source.dataset).name,
                 "licence": "terms of the data set",
                 "split": settings["train_split"],
-                "n_recordings": n_trained,
+                "n_recordings": best["n_recordings"],
             },
         ),
         figures={f"{validation}, one window a recording": {**best["figures"], "updates": best["iter"]}},

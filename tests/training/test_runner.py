@@ -372,9 +372,7 @@ def test_a_work_dir_that_cannot_be_written_is_refused(tmp_path, monkeypatch, wor
 
 
 def test_networks_that_learn_from_features_are_refused(tmp_path):
-    with pytest.raises(
-        ConfigError, match="'auvire_lavdf' learns from features .*; give --features and --data"
-    ):
+    with pytest.raises(ConfigError, match="'auvire_lavdf' learns from features .*; give --features"):
         train("auvire_lavdf", media=("m.json",), work_dir=str(tmp_path))
 
 
