@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def record_losses(folder: Path, losses: Mapping[str, torch.Tensor], *, iteration: int, rate: float) -> None:
-    """Append the losses of one update, by name, and its learning rate to ``losses.jsonl``."""
+    """Append the losses of one update, by name, and its learning rate to ``losses.jsonl``.
+
+    Of several processes the first one tells its part.
+    """
     told = {name: float(value.detach()) for name, value in losses.items() if name != "loss"}
     _append(folder / LOSSES, {"iteration": iteration, "rate": rate, "loss": sum(told.values()), **told})
 
