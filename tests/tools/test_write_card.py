@@ -131,7 +131,7 @@ def test_limits_are_those_of_the_network(write_card):
         both, {}
     )
     (told,), (more,) = write_card.starting_weights(hears), write_card.starting_weights(both)
-    assert told["name"] == "Whisper tiny, encoder up to block 1 (OpenAI)" and "block 3" in more["name"]
+    assert told["name"] == "Whisper tiny, encoder up to block 2 (OpenAI)" and "block 3" in more["name"]
 
 
 def test_the_list_of_recordings_is_what_training_draws_from_and_what_it_began_from(
