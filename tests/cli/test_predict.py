@@ -116,6 +116,8 @@ def test_an_interrupt_keeps_what_was_written_and_says_how_much(
     run, fake, lavdf, tmp_path, monkeypatch, error, code
 ):
     real = type(fake).__call__
+    # What is started in the background by a shell has SIGINT ignored, as the tests may be.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def stop(self, path, **options):
         if "forged_1" in path:
@@ -125,6 +127,7 @@ def test_an_interrupt_keeps_what_was_written_and_says_how_much(
     with monkeypatch.context() as patch:
         patch.setattr(type(fake), "__call__", stop)
         outcome = predict(run, "--threads", "1", "--device", "cpu")
+    signal.signal(signal.SIGINT, before)
     assert outcome.code == code and "4 of 7 recordings are written" in outcome.err
     assert len(rows_of(tmp_path / "runs")) == 4
     assert predict(run).code == 3 and len(rows_of(tmp_path / "runs")) == 7
