@@ -74,8 +74,8 @@ def test_shards_are_the_whole_run_and_share_a_folder(run, fake, lavdf, tmp_path)
     for shard in ("3/3", "1/3"):
         predict(run, "--shard", shard)
     predict(run, out="whole")
-    key = lambda row: row["input"]["id"]  # noqa: E731
-    assert sorted(rows_of(tmp_path / "runs"), key=key) == rows_of(tmp_path / "whole")
+    rows = sorted(rows_of(tmp_path / "runs"), key=lambda row: row["input"]["id"])
+    assert rows == rows_of(tmp_path / "whole")
     assert [len(p.read_text().splitlines()) for p in sorted((tmp_path / "runs").glob("shard-*"))] == [3, 2, 2]
     code, _, err = predict(run, "--shard", "9/9", out="many")
     assert code == 0 and "0 recordings" in err
