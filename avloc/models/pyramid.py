@@ -29,6 +29,8 @@ class FeaturePyramid(nn.Module):
         Heads of that attention.
     dropout : float
         Dropout of the convolution blocks.
+    expansion : int
+        Hidden width of the convolution blocks, as a multiple of ``channels``.
 
     References
     ----------
@@ -44,17 +46,17 @@ class FeaturePyramid(nn.Module):
         attention_from: int = 2,
         n_heads: int = 4,
         dropout: float = 0.0,
+        expansion: int = 2,
     ) -> None:
         super().__init__()
+        block = {"dropout": dropout, "expansion": expansion}
         self.channels, self.n_levels = channels, n_levels
-        self.stem = nn.ModuleList(
-            ConvBlock(channels, kernel=9, dropout=dropout) for _ in range(n_stem_blocks)
-        )
+        self.stem = nn.ModuleList(ConvBlock(channels, kernel=9, **block) for _ in range(n_stem_blocks))
         self.down = nn.ModuleList(
             nn.Conv1d(channels, channels, 4, stride=2, padding=1, groups=channels)
             for _ in range(n_levels - 1)
         )
-        self.blocks = nn.ModuleList(ConvBlock(channels, kernel=5, dropout=dropout) for _ in range(n_levels))
+        self.blocks = nn.ModuleList(ConvBlock(channels, kernel=5, **block) for _ in range(n_levels))
         self.attention = nn.ModuleDict(
             {
                 str(level): AttentionBlock(channels, n_heads=n_heads)
@@ -62,9 +64,7 @@ class FeaturePyramid(nn.Module):
             }
         )
         self.lateral = nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in range(n_levels - 1))
-        self.merge = nn.ModuleList(
-            ConvBlock(channels, kernel=5, dropout=dropout) for _ in range(n_levels - 1)
-        )
+        self.merge = nn.ModuleList(ConvBlock(channels, kernel=5, **block) for _ in range(n_levels - 1))
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Give the levels of (B, C, T): features (B, C, ceil(T / 2**l)) and masks, finest first."""

@@ -23,6 +23,7 @@ from avloc.training.engine import run_loop, work_folder
 from avloc.training.objective import LossWeights, Objective
 from avloc.training.optimization import ENDLESS, Schedule
 from avloc.training.parallel import refuse_several
+from avloc.training.pruning import prune
 from avloc.training.sources import build_source, standardise_recogniser
 
 NO_RECOGNISER = "the audio encoder of this configuration has no recogniser"
@@ -175,7 +176,7 @@ def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -
 def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> frozenset[str]:
     """Take over what fits a network by name and shape, and name it; parameters as of ``train``.
 
-    An eye that reads its crops in another way is left out, though its shapes fit, and so are the constants of
+    Of layers whose hidden channels are fewer the strongest are taken. An eye that reads its crops in another way is left out, though its shapes fit, and so are the constants of
     a recogniser whose blocks see frames of another length.
     """
     fits = {}
@@ -187,6 +188,7 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
             known = {k: v for k, v in known.items() if not k.startswith("visual_encoder.")}
         if _pooling(started) != _pooling(network):
             known = {k: v for k, v in known.items() if not k.startswith("audio_encoder.state_")}
+        known = prune(known, network.state_dict())
         fits = {k: v for k, v in network.state_dict().items() if k in known and known[k].shape == v.shape}
         logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
         network.load_state_dict({k: known[k] for k in fits}, strict=False)

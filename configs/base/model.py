@@ -26,7 +26,15 @@ model = dict(
     ),
     alignment=dict(channels=64, max_lag=15, reach=3),
     discrepancy=dict(channels=64, n_blocks=2),
-    pyramid=dict(channels=192, n_levels=6, n_stem_blocks=2, attention_from=2, n_heads=4, dropout=0.1),
+    pyramid=dict(
+        channels=192,
+        n_levels=6,
+        n_stem_blocks=2,
+        attention_from=2,
+        n_heads=4,
+        dropout=0.1,
+        expansion=2,
+    ),
     head=dict(n_head_layers=2),
     window_hop_frames=360,
 )

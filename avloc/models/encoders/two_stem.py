@@ -46,6 +46,8 @@ class TwoStemEncoder(nn.Module):
         Channels of the three two-dimensional convolutions of the log spectra.
     pooling : int [1 or 2]
         Frames of 50 Hz to one of the recogniser's blocks, see ``WhisperEncoder``.
+    hidden : int or None
+        Neurons of a block's feed-forward pair, see ``WhisperEncoder``.
 
     Attributes
     ----------
@@ -73,13 +75,16 @@ class TwoStemEncoder(nn.Module):
         spectrum: str = "log_mel",
         spectral_widths: tuple[int, int, int] = (32, 48, 64),
         pooling: int = 1,
+        hidden: int | None = None,
     ) -> None:
         check_spectrum(spectrum)
         super().__init__()
         self.inputs = ("whisper_mel", spectrum) if spectral_channels else ("whisper_mel",)
         self.out_channels = recogniser_channels + spectral_channels
         self.sync_channels = recogniser_channels
-        self.recogniser = WhisperEncoder(width=width, n_layers=n_layers, n_heads=n_heads, pooling=pooling)
+        self.recogniser = WhisperEncoder(
+            width=width, n_layers=n_layers, n_heads=n_heads, pooling=pooling, hidden=hidden
+        )
         # Some dimensions of the residual stream are hundreds of times larger than others: each is
         # standardised with constants of the training data.
         self.register_buffer("state_mean", torch.zeros(n_layers, width))

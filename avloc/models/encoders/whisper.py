@@ -67,11 +67,11 @@ class _SelfAttention(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, *, width: int, n_heads: int) -> None:
+    def __init__(self, *, width: int, n_heads: int, hidden: int) -> None:
         super().__init__()
         self.attn = _SelfAttention(width=width, n_heads=n_heads)
         self.attn_ln = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.mlp_ln = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -99,6 +99,8 @@ class WhisperEncoder(nn.Module):
     pooling : int [1 or 2]
         Frames of 50 Hz that are averaged to one before the first block. With 2 the blocks cost half; they
         were not published for it, so they must be trained further.
+    hidden : int or None
+        Neurons of each block's feed-forward pair; None: ``4 * width``, as published.
 
     References
     ----------
@@ -114,6 +116,7 @@ class WhisperEncoder(nn.Module):
         n_mels: int = 80,
         final_norm: bool = False,
         pooling: int = 1,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         if width % n_heads:
@@ -126,7 +129,10 @@ class WhisperEncoder(nn.Module):
         # Not trained and the same for every checkpoint of this width, so it is neither a parameter nor saved.
         positions = sinusoid_positions(N_POSITIONS, width)
         self.register_buffer("positional_embedding", positions, persistent=False)
-        self.blocks = nn.ModuleList(_Block(width=width, n_heads=n_heads) for _ in range(n_layers))
+        hidden = 4 * width if hidden is None else hidden
+        self.blocks = nn.ModuleList(
+            _Block(width=width, n_heads=n_heads, hidden=hidden) for _ in range(n_layers)
+        )
         self.ln_post = nn.LayerNorm(width) if final_norm else None
 
     @classmethod
