@@ -46,7 +46,7 @@ def prune(known: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str
 
 
 def _hidden_layers(state: Mapping[str, Tensor]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Name what makes hidden channels (a layer, and its normalisation if there is one) and what reads them."""
+    """Name what makes hidden channels (a layer, its normalisation if there is one) and what reads them."""
     for key in state:
         layer = key.removesuffix(".weight")
         if layer.endswith(".mlp.0"):

@@ -176,8 +176,9 @@ def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -
 def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> frozenset[str]:
     """Take over what fits a network by name and shape, and name it; parameters as of ``train``.
 
-    Of layers whose hidden channels are fewer the strongest are taken. An eye that reads its crops in another way is left out, though its shapes fit, and so are the constants of
-    a recogniser whose blocks see frames of another length.
+    Of layers whose hidden channels are fewer the strongest are taken. An eye that reads its crops in another
+    way is left out, though its shapes fit, and so are the constants of a recogniser whose blocks see frames
+    of another length.
     """
     fits = {}
     if init is not None:
