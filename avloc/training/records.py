@@ -1,4 +1,4 @@
-"""What is told while a network learns: JSON lines of losses and of development figures."""
+"""What is told while a network learns: JSON lines of losses and development figures, and their curves."""
 
 import json
 import logging
@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from avloc.training.checkpoints import save_best
+from avloc.training.curves import draw_curves
 from avloc.training.optimization import Schedule
 from avloc.training.parallel import is_main
 
 LOSSES, DEVELOPMENT = "losses.jsonl", "development.jsonl"
+PANELS = {LOSSES: "losses of an update", DEVELOPMENT: "development figures"}
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ def record_development(
 ) -> None:
     """Measure the network of an objective and append a line with the iteration to ``development.jsonl``.
 
+    ``curves.png`` is drawn anew of all that was told so far.
     Where the schedule says that the figures are the best so far, the weights are kept as ``best.pth``.
     """
     was_training = averaged.training
@@ -46,6 +49,8 @@ def record_development(
     averaged.train(was_training)
     line = _append(folder / DEVELOPMENT, {"iteration": iteration, **figures})
     logger.info("development %s", line)
+    if is_main():
+        draw_curves(folder, PANELS)
     if schedule.measured(figures):
         save_best(folder, averaged, figures, iteration=iteration)
 
