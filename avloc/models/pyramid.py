@@ -29,7 +29,7 @@ class FeaturePyramid(nn.Module):
         Heads of that attention.
     dropout : float
         Dropout of the convolution blocks.
-    expansion : int
+    expansion : float
         Hidden width of the convolution blocks, as a multiple of ``channels``.
 
     References
@@ -46,7 +46,7 @@ class FeaturePyramid(nn.Module):
         attention_from: int = 2,
         n_heads: int = 4,
         dropout: float = 0.0,
-        expansion: int = 2,
+        expansion: float = 2,
     ) -> None:
         super().__init__()
         block = {"dropout": dropout, "expansion": expansion}

@@ -44,7 +44,7 @@ class ConvBlock(nn.Module):
         Width of input and output.
     kernel : int [odd]
         Frames seen by the depthwise convolution.
-    expansion : int
+    expansion : float
         Hidden width of the pointwise pair, as a multiple of ``channels``.
     dropout : float [0, 1)
         Dropout of the branch while training.
@@ -54,12 +54,13 @@ class ConvBlock(nn.Module):
     .. [1] Liu et al., "A ConvNet for the 2020s", CVPR 2022.
     """
 
-    def __init__(self, channels: int, *, kernel: int = 7, expansion: int = 2, dropout: float = 0.0) -> None:
+    def __init__(self, channels: int, *, kernel: int = 7, expansion: float = 2, dropout: float = 0.0) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(channels, channels, kernel, padding=kernel // 2, groups=channels)
         self.norm = nn.LayerNorm(channels)
-        self.expand = nn.Linear(channels, expansion * channels)
-        self.reduce = nn.Linear(expansion * channels, channels)
+        hidden = round(expansion * channels)
+        self.expand = nn.Linear(channels, hidden)
+        self.reduce = nn.Linear(hidden, channels)
         self.scale = nn.Parameter(torch.full((channels,), 0.1))
         self.dropout = nn.Dropout(dropout)
 

@@ -1,66 +1,191 @@
-"""Begin a narrower network with the strongest hidden channels of a wider one."""
+"""Begin a narrower network with the hidden channels of a wider one that the rest cannot make up for."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-BATCH_NORM_EPS = 1e-5
+from avloc.models.encoders.spectral import LogSpectraStem
+from avloc.models.temporal import ConvBlock
+from avloc.training.objective import TrainingBatch
+
+RIDGE = 1e-5  # of the mean square of a hidden channel
+STEPS = 12  # one in so many channels goes before the others are judged again
+ROWS = 3000  # positions of a batch that stand for all where a kernel reads many
+
+logger = logging.getLogger(__name__)
 
 
-def prune(known: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Cut hidden channels of a state dict down to the number that another network has.
+@dataclass(frozen=True, slots=True)
+class HiddenLayer:
+    """Channels that one layer alone reads.
 
-    A hidden channel is one that a single layer reads: of a recogniser's feed-forward pair, of a
-    ``ConvBlock``'s pointwise pair, of the first two convolutions of ``LogSpectraStem``. Those stay whose
-    weights in, times weights out, are largest (2-norms, batch normalisation counted in); their order is kept.
+    Attributes
+    ----------
+    makers : tuple of str
+        The layer that makes them, then its normalisation, if there is one.
+    reader : str
+        The layer that reads them.
+    n_reads : int
+        Inputs of the reader that one channel is: bands or elements of a kernel.
+    """
+
+    makers: tuple[str, ...]
+    reader: str
+    n_reads: int = 1
+
+    @property
+    def width_key(self) -> str:
+        """Name the entry whose first axis are the channels."""
+        return f"{self.makers[0]}.weight"
+
+
+@torch.inference_mode()
+def prune(
+    wide: nn.Module, wanted: Mapping[str, Tensor], batches: Iterable[TrainingBatch]
+) -> dict[str, Tensor]:
+    """Cut hidden channels of a network down to the number that another one has, and fit what reads them.
+
+    Hidden are the channels of feed-forward pairs in the recogniser and in ``ConvBlock``, and of the
+    convolutions of ``LogSpectraStem``. Channels go in steps, those first without which the layer behind,
+    fitted anew to its old output on the sound of ``batches`` by least squares, changes least.
 
     Parameters
     ----------
-    known : mapping of str to Tensor
-        The wider network's entries.
+    wide : nn.Module
+        The wider network; it is put into evaluation mode.
     wanted : mapping of str to Tensor
-        The narrower network's entries; only their shapes are read.
+        Entries of the narrower network; only their shapes are read.
+    batches : iterable of TrainingBatch
+        Sound with the wider network's inputs.
 
     Returns
     -------
     dict of str to Tensor
-        ``known`` with the entries of narrower layers cut.
+        Entries of the layers that make or read fewer channels now; of a network whose hidden layers are all
+        as wide as wanted none.
 
     References
     ----------
-    .. [1] Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017.
+    .. [1] Hassibi and Stork, "Second order derivatives for network pruning: optimal brain surgeon", NIPS
+       1992.
     """
-    pruned = dict(known)
-    for makers, reader in _hidden_layers(wanted):
-        first, after = f"{makers[0]}.weight", f"{reader}.weight"
-        n_kept = len(wanted[first])
-        if first not in known or after not in known or len(known[first]) <= n_kept:
-            continue
-        strength = _gain(pruned, makers) * pruned[after].transpose(0, 1).flatten(1).norm(dim=1)
-        kept = strength.topk(n_kept).indices.sort().values
-        for key in [k for k in pruned if k.rpartition(".")[0] in makers and pruned[k].dim()]:
-            pruned[key] = pruned[key][kept]
-        pruned[after] = pruned[after][:, kept]
-    return pruned
+    state = dict(wide.eval().state_dict())
+    layers = [
+        layer
+        for layer in _hidden_layers(wide)
+        if layer.width_key in wanted and len(wanted[layer.width_key]) < len(state[layer.width_key])
+    ]
+    if not layers:
+        return {}
+    products = _products(wide, {layer.reader for layer in layers}, batches)
+    touched = set()
+    for layer in layers:
+        weight, bias = (state[f"{layer.reader}.{name}"] for name in ("weight", "bias"))
+        read = torch.cat((weight.flatten(1), bias[:, None]), dim=1).double()
+        n_kept = len(wanted[layer.width_key])
+        kept, fitted = _choose(products[layer.reader], read, n_kept=n_kept, n_reads=layer.n_reads)
+        logger.info("%s: %d of %d hidden channels", layer.reader, n_kept, len(state[layer.width_key]))
+        made = [key for key in state if key.rpartition(".")[0] in layer.makers and state[key].dim()]
+        state |= {key: state[key][kept] for key in made}
+        shape = (len(weight), -1, *weight.shape[2:])
+        state[f"{layer.reader}.weight"] = fitted[:, :-1].reshape(shape).to(weight.dtype)
+        state[f"{layer.reader}.bias"] = fitted[:, -1].to(bias.dtype)
+        touched |= {*layer.makers, layer.reader}
+    return {key: value for key, value in state.items() if key.rpartition(".")[0] in touched}
 
 
-def _hidden_layers(state: Mapping[str, Tensor]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Name what makes hidden channels (a layer, its normalisation if there is one) and what reads them."""
-    for key in state:
-        layer = key.removesuffix(".weight")
-        if layer.endswith(".mlp.0"):
-            yield (layer,), layer.removesuffix("0") + "2"
-        elif layer.endswith(".expand"):
-            yield (layer,), layer.removesuffix("expand") + "reduce"
-        elif layer.endswith((".spectral.convs.0", ".spectral.convs.1")):
-            stem, _, n = layer.rpartition(".convs.")
-            yield (layer, f"{stem}.norms.{n}"), f"{stem}.convs.{int(n) + 1}"
+def _hidden_layers(network: nn.Module) -> Iterator[HiddenLayer]:
+    """List hidden layers, before those that are made of them."""
+    for name, module in network.named_modules():
+        if name.endswith(".mlp"):
+            yield HiddenLayer((f"{name}.0",), f"{name}.2")
+        elif isinstance(module, ConvBlock):
+            yield HiddenLayer((f"{name}.expand",), f"{name}.reduce")
+        elif isinstance(module, LogSpectraStem):
+            readers = [*(f"{name}.convs.{i}" for i in range(1, len(module.convs))), f"{name}.project"]
+            for i, reader in enumerate(readers):
+                weight = network.get_submodule(reader).weight
+                n_reads = weight[0].numel() // module.convs[i].out_channels
+                yield HiddenLayer((f"{name}.convs.{i}", f"{name}.norms.{i}"), reader, n_reads)
 
 
-def _gain(state: Mapping[str, Tensor], makers: tuple[str, ...]) -> Tensor:
-    gain = state[f"{makers[0]}.weight"].flatten(1).norm(dim=1)
-    for norm in makers[1:]:
-        spread = torch.sqrt(state[f"{norm}.running_var"] + BATCH_NORM_EPS)
-        gain = gain * state[f"{norm}.weight"].abs() / spread
-    return gain
+def _products(wide: nn.Module, readers: set[str], batches: Iterable[TrainingBatch]) -> dict[str, Tensor]:
+    """Sum the products of all that each reader reads, and 1 for its bias, over positions: (n + 1, n + 1)."""
+    products = dict.fromkeys(readers, 0.0)
+
+    def add(name: str, module: nn.Module, x: Tensor) -> None:
+        rows = _rows(module, x)
+        rows = torch.cat((rows, rows.new_ones(len(rows), 1)), dim=1).double()
+        products[name] = products[name] + rows.T @ rows
+
+    stems = [module for module in wide.modules() if isinstance(module, LogSpectraStem)]
+    hooks = [
+        module.register_forward_pre_hook(lambda module, x, name=name: add(name, module, x[0]))
+        for name, module in wide.named_modules()
+        if name in readers
+    ]
+    try:
+        for stem in stems:
+            stem.training = True  # alone, not its normalisations: it then calls its convolutions as modules
+        for batch in batches:
+            wide(audio=batch.audio, audio_mask=batch.audio_mask)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        wide.eval()
+    return products
+
+
+def _rows(module: nn.Module, x: Tensor) -> Tensor:
+    """Give what a layer reads at each position, channels first: (positions, channels * kernel)."""
+    if isinstance(module, nn.Linear):
+        return x.flatten(0, -2)
+    if isinstance(module, nn.Conv1d):  # of kernel 1
+        return x.transpose(1, 2).flatten(0, 1)
+    patches = functional.unfold(x, module.kernel_size, padding=module.padding, stride=module.stride)
+    rows = patches.transpose(1, 2).flatten(0, 1)
+    return rows[:: max(1, len(rows) // ROWS)]
+
+
+def _choose(products: Tensor, read: Tensor, *, n_kept: int, n_reads: int) -> tuple[Tensor, Tensor]:
+    """Choose channels, and fit what reads them.
+
+    Parameters
+    ----------
+    products : Tensor [shape=(n + 1, n + 1)]
+        Of what is read, and 1.
+    read : Tensor [shape=(m, n + 1)]
+        Weights and bias that read it.
+    n_kept : int
+        Channels to keep.
+    n_reads : int
+        Inputs of a channel; n is a multiple.
+
+    Returns
+    -------
+    tuple of Tensor
+        Channels (n_kept,) in their order, and weights and bias (m, n_kept * n_reads + 1).
+    """
+    n = len(products) - 1
+    ridge = RIDGE * products.diagonal()[:-1].mean()
+    kept = torch.arange(n // n_reads)
+    while True:
+        inputs = (kept[:, None] * n_reads + torch.arange(n_reads)).flatten()
+        inputs = torch.cat((inputs, torch.tensor([n])))
+        identity = torch.eye(len(inputs), dtype=products.dtype)
+        inverse = torch.linalg.inv(products[inputs][:, inputs] + ridge * identity)
+        fitted = (inverse @ (products[inputs] @ read.T)).T
+        n_over = len(kept) - n_kept
+        if not n_over:
+            return kept, fitted
+        # What the best fit without a channel is off by, summed over outputs: w' inv(H^-1) w.
+        weights = fitted[:, :-1].unflatten(1, (len(kept), n_reads)).transpose(0, 1)  # (channels, m, n_reads)
+        blocks = inverse[:-1, :-1].unflatten(0, (len(kept), n_reads)).unflatten(2, (len(kept), n_reads))
+        own = torch.linalg.inv(blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1))
+        cost = torch.einsum("cmi,cij,cmj->c", weights, own, weights)
+        n_next = len(kept) - min(n_over, max(1, len(kept) // STEPS))
+        kept = kept[cost.topk(n_next).indices.sort().values]

@@ -16,6 +16,7 @@ from avloc.models.weights.card import unmeasured_card
 from avloc.models.weights.importing import DEFAULT_ENCODERS
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper import read_whisper
+from avloc.training.batches import BatchSource
 from avloc.training.checkpoints import latest_checkpoint, progress_of
 from avloc.training.development import DevelopmentSet
 from avloc.training.devices import choose_device
@@ -24,7 +25,7 @@ from avloc.training.objective import LossWeights, Objective
 from avloc.training.optimization import ENDLESS, Schedule
 from avloc.training.parallel import refuse_several
 from avloc.training.pruning import prune
-from avloc.training.sources import build_source, standardise_recogniser
+from avloc.training.sources import PRUNING_BATCHES, build_source, extra_sound, standardise_recogniser
 
 NO_RECOGNISER = "the audio encoder of this configuration has no recogniser"
 
@@ -112,6 +113,8 @@ def train(
     if minutes is not None:
         settings = settings | {"iterations": ENDLESS}
     source = build_source(settings, network.inputs, media=media, cache=folder / "cache", first=first)
+    if checkpoint is None and init is not None:
+        narrow_from(network, init=init, source=source)
     if checkpoint is None and "audio_encoder.state_mean" not in taken:
         standardise_recogniser(network, source)
     _freeze(network, settings["trainable_layers"])
@@ -176,9 +179,8 @@ def _check(settings: Mapping, network: torch.nn.Module, minutes: float | None) -
 def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | None) -> frozenset[str]:
     """Take over what fits a network by name and shape, and name it; parameters as of ``train``.
 
-    Of layers whose hidden channels are fewer the strongest are taken. An eye that reads its crops in another
-    way is left out, though its shapes fit, and so are the constants of a recogniser whose blocks see frames
-    of another length.
+    An eye that reads its crops in another way is left out, though its shapes fit, and so are the constants of
+    a recogniser whose blocks see frames of another length.
     """
     fits = {}
     if init is not None:
@@ -189,7 +191,6 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
             known = {k: v for k, v in known.items() if not k.startswith("visual_encoder.")}
         if _pooling(started) != _pooling(network):
             known = {k: v for k, v in known.items() if not k.startswith("audio_encoder.state_")}
-        known = prune(known, network.state_dict())
         fits = {k: v for k, v in network.state_dict().items() if k in known and known[k].shape == v.shape}
         logger.info("%d of %d entries start from %r", len(fits), len(network.state_dict()), init)
         network.load_state_dict({k: known[k] for k in fits}, strict=False)
@@ -198,6 +199,16 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
             raise ConfigError(f"{NO_RECOGNISER} that could start from {recogniser!r}")
         network.audio_encoder.recogniser.load_published(read_whisper(recogniser))
     return frozenset(fits)
+
+
+def narrow_from(network: torch.nn.Module, *, init: str, source: BatchSource) -> None:
+    """Take over the layers of ``init`` that have fewer hidden channels in a network, as of ``prune``."""
+    wide, _, _ = load_weights(init)
+    if wide.inputs["audio"] != network.inputs["audio"]:
+        logger.warning("the ear of %r reads something else: layers that are narrower start fresh", init)
+        return
+    cut = prune(wide, network.state_dict(), extra_sound(source, PRUNING_BATCHES))
+    network.load_state_dict(cut, strict=False)
 
 
 def _view(network: torch.nn.Module) -> tuple[bool, int] | None:

@@ -1,7 +1,7 @@
 """Where training batches come from: pools of one use, corruptions, constants of the recogniser's stem."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from avloc.media.decode import MOUTH
 from avloc.synth.compose import draw_item, lacking
 from avloc.synth.compose_picture import draw_picture_item
 from avloc.training.batches import BatchSource, DrawItem
+from avloc.training.objective import TrainingBatch
 
 STANDARDISING_BATCHES = 24
+PRUNING_BATCHES = 30
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +107,12 @@ def build_source(
     )
 
 
+def extra_sound(source: BatchSource, n_batches: int) -> Iterator[TrainingBatch]:
+    """Give batches of sound that are not trained on: past the end of those that are."""
+    for index in range(n_batches):
+        yield source.sound_batch(np.random.default_rng([source.seed, source.n_batches + index]))
+
+
 @torch.inference_mode()
 def standardise_recogniser(network: torch.nn.Module, source: BatchSource) -> None:
     """Set mean and scale of each dimension of a recogniser's layers, if there is one, from training sound."""
@@ -112,10 +120,7 @@ def standardise_recogniser(network: torch.nn.Module, source: BatchSource) -> Non
     if not hasattr(encoder, "recogniser"):
         return
     sums, squares, count = 0.0, 0.0, 0
-    for index in range(STANDARDISING_BATCHES):
-        # Batches of their own: past the end of those that are trained on.
-        rng = np.random.default_rng([source.seed, source.n_batches + index])
-        batch = source.sound_batch(rng)
+    for batch in extra_sound(source, STANDARDISING_BATCHES):
         pieces = batch.audio[0][:, 0]  # (B, 80, 640)
         hidden = encoder.hidden_states(pieces)[:, batch.audio_mask[:, :160]]  # (layers, n, C)
         sums, squares = sums + hidden.sum(1), squares + hidden.square().sum(1)

@@ -198,6 +198,31 @@ def test_init_takes_what_fits_and_leaves_the_rest_fresh(trained, corpus, overrid
     torch.testing.assert_close(started["fuse_audio.weight"], given["fuse_audio.weight"], rtol=0, atol=0)
 
 
+def test_layers_with_fewer_hidden_channels_begin_with_some_of_the_given_ones(
+    trained, corpus, overrides, tmp_path
+):
+    settings = overrides | STILL | {"model.pyramid.expansion": 0.5}
+    path = run(corpus, tmp_path, settings, init=str(trained / "weights.safetensors"))
+    started, given = load_file(path), load_file(trained / "weights.safetensors")
+    expand, reduce = "pyramid.blocks.0.expand.weight", "pyramid.blocks.0.reduce.weight"
+    assert started[expand].shape == (8, 16) and started[reduce].shape == (16, 8)
+    rows = [int((given[expand].float() - row).abs().sum(1).argmin()) for row in started[expand].float()]
+    torch.testing.assert_close(started[expand], given[expand][rows], rtol=0, atol=0)
+    # Fitted to the sound, so not what those channels had.
+    assert not torch.equal(started[reduce], given[reduce][:, rows])
+
+
+def test_hidden_channels_are_not_chosen_by_sound_that_the_given_weights_cannot_read(
+    trained, corpus, overrides, tmp_path, caplog
+):
+    settings = overrides | STILL | {"model.pyramid.expansion": 0.5, "model.audio_encoder.spectrum": "log_mel"}
+    path = run(corpus, tmp_path, settings, init=str(trained / "weights.safetensors"))
+    assert "layers that are narrower start fresh" in caplog.text
+    expand = "pyramid.blocks.0.expand.weight"
+    given = load_file(trained / "weights.safetensors")[expand].float()
+    assert min(float((given - row).abs().sum(1).min()) for row in load_file(path)[expand].float()) > 0.1
+
+
 @pytest.mark.parametrize("n_trainable, frozen", [(0, [True] * 3), (1, [True, True, False]), (5, [False] * 3)])
 def test_the_last_blocks_of_the_recogniser_may_be_trained(network, n_trainable, frozen):
     recogniser = network.audio_encoder.recogniser
