@@ -159,7 +159,7 @@ def channel_relations(samples: np.ndarray) -> list[str]:
         return ["silent"] * len(samples)
     centred = samples.astype(np.float64)
     centred -= centred.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(centred, axis=1)
+    norms = np.sqrt(np.einsum("ij,ij->i", centred, centred))
     relations: list[str] = []
     kept: list[int] = []
     for channel, norm in enumerate(norms):
