@@ -1,50 +1,47 @@
 // Hard suppression: a segment is dropped when its IoU with a better one that was kept reaches the threshold.
 #include <algorithm>
 #include <cstdint>
-#include <numeric>
-#include <vector>
 
 #include "avloc_kernels.h"
+#include "kept_grid.h"
 #include "overlap_index.h"
-#include "segments.h"
+#include "prefetch.h"
+#include "ranking.h"
 
 namespace avloc {
 namespace {
 
+constexpr int64_t kAhead = 12; // places; picks jump about in memory
+
 struct Scratch {
-  explicit Scratch(int64_t capacity) : index(capacity), order(capacity), dropped(capacity) {}
-  OverlapIndex index;
-  std::vector<int64_t> order;
-  std::vector<char> dropped;
+  explicit Scratch(int64_t capacity) : ranking(capacity), grid(capacity) {}
+  Ranking ranking;
+  KeptGrid grid;
 };
 
 // Write the local indices that survive to `kept`, in score order, and return how many they are.
 int64_t suppress(
     const double* segments, const double* scores, int64_t n, double threshold, Scratch& scratch,
     int64_t* kept) {
-  auto& order = scratch.order;
-  std::iota(order.begin(), order.begin() + n, int64_t{0});
-  std::sort(order.begin(), order.begin() + n, [scores](int64_t a, int64_t b) {
-    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
-  });
-  std::fill(scratch.dropped.begin(), scratch.dropped.begin() + n, 0);
-  scratch.index.build(segments, n);
+  auto& [ranking, grid] = scratch;
+  ranking.rank(scores, n);
+  if (threshold <= 0.0) {
+    // Every IoU reaches a threshold of zero, that of disjoint segments too.
+    const int64_t n_kept = std::min<int64_t>(n, 1);
+    for (int64_t place = 0; place < n_kept; ++place) {
+      kept[place] = ranking[place];
+    }
+    return n_kept;
+  }
+  grid.clear(segments, n, threshold);
   int64_t n_kept = 0;
-  for (int64_t rank = 0; rank < n; ++rank) {
-    const int64_t pick = order[rank];
-    if (scratch.dropped[pick]) {
-      continue;
+  for (int64_t place = 0; place < n; ++place) {
+    prefetch(segments + 2 * ranking[std::min(place + kAhead, n - 1)]);
+    const int64_t index = ranking[place];
+    if (!grid.covers(segments + 2 * index)) {
+      grid.add(segments + 2 * index);
+      kept[n_kept++] = index;
     }
-    kept[n_kept++] = pick;
-    if (threshold <= 0.0) {
-      break; // every IoU reaches a threshold of zero, that of disjoint segments too
-    }
-    const double* best = segments + 2 * pick;
-    scratch.index.visit_overlapping(best[0], best[1], [&](int64_t other) {
-      if (!scratch.dropped[other] && segment_iou(best, segments + 2 * other) >= threshold) {
-        scratch.dropped[other] = 1;
-      }
-    });
   }
   return n_kept;
 }
