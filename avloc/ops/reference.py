@@ -75,14 +75,23 @@ def segment_nms(segments: Tensor, scores: Tensor, iou_threshold: float, *, split
     return torch.tensor(kept, dtype=torch.int64, device=segments.device)
 
 
-def _decays(overlaps: list[float], method: str, sigma: float, least: float) -> list[float]:
-    """Factors for some IoU with the pick; ``least`` is the IoU from which they are not 1."""
+def _losses(overlaps: list[float], method: str, least: float) -> list[float]:
+    """Give what a pick adds to the losses at some IoU; ``least`` is the IoU from which that is not 0.
+
+    Rounded to multiples of 2^-36, so that sums are exact in whatever order they are made, and segments that
+    lie alike keep tied scores.
+    """
     if method == "linear":
-        return [1.0 - iou if iou >= least else 1.0 for iou in overlaps]
-    gaussian = [math.exp(-(iou * iou) / sigma) for iou in overlaps]
-    if method == "gaussian":
-        return gaussian
-    return [decay if iou > least else 1.0 for iou, decay in zip(overlaps, gaussian, strict=True)]
+        losses = [_log_lost(iou) if iou >= least else 0.0 for iou in overlaps]
+    elif method == "gaussian":
+        losses = [iou * iou for iou in overlaps]
+    else:
+        losses = [iou * iou if iou > least else 0.0 for iou in overlaps]
+    return [loss if math.isinf(loss) else round(loss * 2**36) / 2**36 for loss in losses]
+
+
+def _log_lost(iou: float) -> float:
+    return -math.log1p(-iou) if iou < 1 else math.inf
 
 
 def soft_segment_nms(
@@ -103,13 +112,16 @@ def soft_segment_nms(
     A recording ends when ``max_segments`` are picked or the best that is left lies below ``min_score``; the
     first pick is tested as every other. Linear: ``score * (1 - IoU)`` where IoU >= threshold. Gaussian:
     always ``score * exp(-IoU^2 / sigma)``. Adaptive: as the Gaussian where IoU > ``iou_at_0s + (iou_at_1s -
-    iou_at_0s) * length`` of the pick in seconds.
+    iou_at_0s) * length`` of the pick in seconds. The factors of all picks are multiplied as the exponential
+    of a sum of losses.
     """
     times, values = segments.double(), scores.double().tolist()
     _check_times(times[:, 0], times[:, 1])
     _check_scores(values)
     kept: list[int] = []
     decayed: list[float] = []
+    losses, first_values = [0.0] * len(values), tuple(values)
+    spread = 1.0 if method == "linear" else sigma
     for recording in _recordings(len(values), splits):
         left = list(recording)
         n_picked = 0
@@ -125,9 +137,9 @@ def soft_segment_nms(
             if method == "adaptive":
                 least = iou_at_0s + (iou_at_1s - iou_at_0s) * float(times[pick, 1] - times[pick, 0])
             overlaps = _iou(times[[pick]], times[left])[0].tolist()
-            decays = _decays(overlaps, method, sigma, least)
-            for i, decay in zip(left, decays, strict=True):
-                values[i] *= decay
+            for i, loss in zip(left, _losses(overlaps, method, least), strict=True):
+                losses[i] += loss
+                values[i] = first_values[i] * math.exp(-losses[i] / spread)
     indices = torch.tensor(kept, dtype=torch.int64, device=segments.device)
     return indices, torch.tensor(decayed, dtype=torch.float64).to(scores)
 

@@ -135,6 +135,58 @@ def test_the_lower_index_goes_first_when_scores_tie(ops):
     assert ops[1](symmetric, torch.tensor([0.9, 0.5, 0.5]), min_score=0.0)[0].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("n", [6, 600])
+def test_zero_and_negative_zero_are_one_score(ops, n):
+    starts = torch.arange(n, dtype=torch.float64) * 2
+    segments = torch.stack([starts, starts + 1], dim=1)
+    scores = torch.tensor([-0.0, 0.0, -0.0, 0.0, 0.5, -0.0]).repeat(n // 6).double()
+    order = sorted(range(n), key=lambda i: (-float(scores[i]), i))
+    assert ops[0](segments, scores, 0.5).tolist() == order
+    kept, decayed = ops[1](segments, scores, min_score=0.0)
+    assert kept.tolist() == order and decayed.tolist() == scores[order].tolist()
+
+
+def test_hard_suppression_ranks_scores_of_any_sign_and_size(ops):
+    values = [-torch.inf, -3e300, -1.0, -1.0 - 2**-50, -1e-310, 0.0, 1e-310, 2.0, 2.0 + 2**-40, torch.inf]
+    scores = torch.tensor(values * 40, dtype=torch.float64)
+    starts = torch.arange(len(scores), dtype=torch.float64) * 2
+    found = ops[0](torch.stack([starts, starts + 1], dim=1), scores, 0.5)
+    assert found.tolist() == sorted(range(len(scores)), key=lambda i: (-float(scores[i]), i))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("span_s", [1e-6, 3.0, 1e7])
+@pytest.mark.parametrize("spread", [0.01, 2.0, 6.0])
+def test_suppression_is_that_of_the_reference_for_lengths_of_any_spread(span_s, spread, method):
+    generator = torch.Generator().manual_seed(11)
+    n = 700
+    starts = (torch.rand(n, generator=generator, dtype=torch.float64) - 0.5) * span_s
+    lengths = torch.exp(torch.randn(n, generator=generator, dtype=torch.float64) * spread) * span_s / 40
+    segments = torch.stack([starts, starts + lengths], dim=1)
+    scores = torch.rand(n, generator=generator, dtype=torch.float64)
+    for threshold in (0.03, 0.5, 0.97):
+        expected = reference.segment_nms(segments, scores, threshold, splits=None)
+        assert torch.equal(segment_nms(segments, scores, threshold), expected)
+    arguments = soft_arguments(method=method, min_score=0.0)
+    expected, expected_scores = reference.soft_segment_nms(segments, scores, **arguments)
+    found, decayed = suppress(segments, scores, **arguments)
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(decayed, expected_scores, rtol=1e-13, atol=1e-300)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_of_copies_the_lower_index_goes_first_whatever_was_picked_in_between(ops, method):
+    """Copies lose the same, though they were looked at at other times."""
+    segments, scores = random_segments(90, seed=8)
+    copies, same = segments.repeat(3, 1), scores.repeat(3)
+    kept, decayed = ops[1](copies, same, method=method, min_score=0.0)
+    place = {int(index): rank for rank, index in enumerate(kept)}
+    for first in range(90):
+        ranks = [place[first + 90 * copy] for copy in range(3)]
+        if float(decayed[ranks[0]]) > 0:
+            assert ranks == sorted(ranks)
+
+
 def test_segments_of_zero_length_overlap_nothing(ops):
     segments = torch.tensor([[1.0, 1.0], [0.0, 2.0], [1.0, 1.0]])
     scores = torch.tensor([0.9, 0.8, 0.7])
