@@ -13,7 +13,7 @@ import click
 
 from avloc.cli.main import configure_logging
 from avloc.cli.options import Device, make_folder, read_encoders, read_limits, verbosity
-from avloc.cli.predict import ShardOption, open_shard, recordings_told
+from avloc.cli.predict import ShardOption, open_shard, recordings_told, tracks_folder
 from avloc.cli.progress import Progress, Tally
 from avloc.cli.side_by_side import in_order
 from avloc.media.listing import Input
@@ -85,15 +85,16 @@ def extract(
 
     configure_logging(verbose=verbose, quiet=quiet)
     media = find_media(dataset, root=root, split=split)
-    landmarks = None if tracks is None else Path(tracks)
-    caps = read_limits(limits) or Limits()
-    settings = FeatureSettings(dtype, max_frames or MAX_FRAMES, caps, landmarks)
-    loaded = load_encoders(read_encoders(encoders), settings)
+    names, landmarks = read_encoders(encoders), tracks_folder(tracks)
+    if landmarks is not None and "visual" not in names:
+        raise click.UsageError("--tracks says nothing without a visual encoder; leave it out")
+    settings = FeatureSettings(dtype, max_frames or MAX_FRAMES, read_limits(limits) or Limits(), landmarks)
+    loaded = load_encoders(names, settings)
     told = recordings_told(media, shard) | _encoders_told(loaded, settings)
     batcher = Batcher(loaded, device=device, dtype=dtype, batch_frames=batch_frames or BATCH_FRAMES)
     inputs = [Input(str(media.path_of(id)), id) for id in shard.of(media.ids)]
     progress = Progress(len(inputs), show=not quiet and not verbose)
-    run = Run(Path(out), shard, told, inputs, progress, is_quiet=quiet)
+    run = Run(make_folder("--out", out), shard, told, inputs, progress, is_quiet=quiet)
     tally = run(loaded, settings, batcher, n_at_once=threads or available_cores())
     click.get_current_context().exit(tally.exit_code(fail_on_detection=False))
 

@@ -152,14 +152,17 @@ def read_channels(values: tuple[str, ...]) -> dict[str, Any]:
     return {"channels": channels, "roles": roles}
 
 
-def make_folder(name: str, folder: Path) -> None:
+def make_folder(name: str, folder: str | Path) -> Path:
     """Make a folder and try to write there before any work is done; ``name`` is what the user calls it."""
+    if folder == "":  # as a Path it would be the working folder
+        raise click.UsageError(f"{name} is empty; name a folder")
     try:
-        make_writable(folder)
+        make_writable(Path(folder))
     except OSError as error:
         raise click.UsageError(
             f"{name} {str(folder)!r} cannot be written: {error.strerror or error}; name another folder"
         ) from error
+    return Path(folder)
 
 
 def input_format(command: Callable) -> Callable:

@@ -78,13 +78,13 @@ def predict(
     caps = read_limits(limits)
     media = find_media(dataset, root=root, split=split)
     ids = shard.of(media.ids)
-    make_folder("--out", Path(out))
+    folder = make_folder("--out", out)
     options = {"max_segments": max_segments, "curves": curves, "min_score": 0.0}  # all that can score
     # A core each: the numbers do not depend on how many are analysed at once.
     localizer = load_localizer(weights, device=device, threads=1, limits=caps, **options)
     run_of_all = _told(media, shard, localizer, options, caps)
     with (
-        open_shard(Path(out), shard, ids, run_of_all) as file,
+        open_shard(folder, shard, ids, run_of_all) as file,
         ReportWriter(file.stream, format="jsonl") as report,
     ):
         tally = Tally()
@@ -104,6 +104,17 @@ def predict(
     if not quiet:
         click.echo(f"avloc: {tally.summary()}", err=True)
     click.get_current_context().exit(tally.exit_code(fail_on_detection=False))
+
+
+def tracks_folder(name: str | None) -> Path | None:
+    """Give the folder of landmarks that ``--tracks`` names; one that is not there is wrong usage."""
+    if name is None:
+        return None
+    if not Path(name).is_dir():
+        raise click.UsageError(
+            f"--tracks {name!r}: expected a folder with ID.npz for every recording; name it, or leave it out"
+        )
+    return Path(name)
 
 
 def open_shard(

@@ -1,7 +1,6 @@
 """``avloc submit``: the files of the AV-Deepfake1M challenge."""
 
 import json
-from pathlib import Path
 
 import click
 
@@ -31,7 +30,7 @@ def submit(
     from avloc.studies.submission import submit as write_submission
 
     configure_logging(verbose=verbose, quiet=quiet)
-    make_folder("--out", Path(out))
+    make_folder("--out", out)
     try:
         answer = write_submission(predictions, out, files=files, scores=scores, skip_invalid=skip_invalid)
     except OSError as error:

@@ -316,6 +316,21 @@ def test_what_cannot_be_an_encoder_is_refused_before_anything_is_done(run, data,
     assert not (tmp_path / "features").exists()
 
 
+@pytest.mark.parametrize(
+    ("encoders", "tracks", "told"),
+    [
+        ("visual=lips", "nowhere", "--tracks 'nowhere': expected a folder with ID.npz"),
+        ("visual=default", "data/metadata.json", "expected a folder with ID.npz"),
+        ("audio=sound", "data", "--tracks says nothing without a visual encoder"),
+    ],
+)
+def test_landmarks_that_nobody_would_read_are_refused(run, data, tmp_path, encoders, tracks, told):
+    arguments = ("psynd", "--root", "data", "--split", "train", "--device", "cpu", "--out", "features")
+    code, _, err = run("extract", *arguments, "--encoders", encoders, "--tracks", tracks)
+    assert code == 2 and told in " ".join(err.split()), err
+    assert not (tmp_path / "features").exists()
+
+
 def test_streams_that_hold_nothing_are_said_and_not_looked_for_again(run, data, tmp_path, encoded):
     (data / "metadata.json").write_text(
         json.dumps([{"file": "v.mp4", "n_fakes": 0, "split": "train", "duration": 1.0}])

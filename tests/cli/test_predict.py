@@ -232,6 +232,17 @@ def test_a_folder_that_cannot_be_written_is_wrong_usage(run, fake, lavdf, tmp_pa
     assert code == 2 and "--out 'runs' cannot be written" in err
 
 
+@pytest.mark.parametrize("verb", ["predict", "extract", "submit"])
+def test_an_empty_name_is_not_the_working_folder(run, fake, lavdf, tmp_path, verb):
+    predict(run)
+    before = sorted(tmp_path.rglob("*"))
+    arguments = {"submit": ["runs"], "extract": ["LAV-DF", "--split", "test", "--encoders", "audio=default"]}
+    given = arguments.get(verb, ["LAV-DF", "--split", "test"])
+    code, _, err = run(verb, *given, "--out", "")
+    assert code == 2 and "--out is empty; name a folder" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_weights_that_do_not_load_note_nothing(run, lavdf, tmp_path, monkeypatch):
     def load(weights, **settings):
         raise CheckpointError(f"{weights!r}: no such weights")
