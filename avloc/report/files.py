@@ -99,6 +99,25 @@ def write_whole(path: Path, text: str) -> None:
         file.discard()
 
 
+def write_first(path: Path, text: str) -> None:
+    """Write a text as a whole where no file of the name is there: of several who try the first has written.
+
+    On a file system without links, of those who try at the same moment, one may read half of it.
+    """
+    part = path.with_name(f".avloc-{os.getpid()}-{os.urandom(4).hex()}.part")
+    try:
+        write_whole(part, text)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return
+        except OSError:  # there are no links here
+            with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def unique_name(recording_id: str, suffix: str, taken: set[str]) -> str:
     """Make a file name of a recording's id that cannot leave its folder, and note it in ``taken``.
 

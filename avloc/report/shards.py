@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
 
 from avloc.errors import AnnotationError, ConfigError
-from avloc.report.files import write_whole
+from avloc.report.files import write_first
 
 try:
     import fcntl
@@ -115,7 +115,7 @@ def agree(folder: Path, run: Mapping[str, Any], *, schema: str = SCHEMA) -> None
     path = folder / RUN_FILE
     told = {"schema": schema, **run}
     if not path.exists():
-        write_whole(path, json.dumps(told, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        write_first(path, json.dumps(told, indent=2, sort_keys=True, allow_nan=False) + "\n")
     # Read back also by who wrote it: another process may have been quicker.
     there, here = _flat(read_run(folder, schema=schema)), _flat(told)
     differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]

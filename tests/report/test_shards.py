@@ -1,6 +1,7 @@
 """Folders of runs: what is noted, which lines count, what is repaired, who may write."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,24 @@ def test_a_folder_holds_one_run(tmp_path):
         agree(tmp_path, {**RUN, "n_shards": 4, "weights": {"sha256": "cd"}})
     assert "n_shards is 3 there and 4 here, weights.sha256 is 'ab' there and 'cd' here" in str(error.value)
     assert (tmp_path / RUN_FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_runs_that_begin_at_once_one_is_refused(tmp_path, monkeypatch, has_links):
+    """Both looked before either wrote."""
+    if not has_links:
+        monkeypatch.setattr("os.link", refuse_links)
+    agree(tmp_path, RUN)
+    before = (tmp_path / RUN_FILE).read_bytes()
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    with pytest.raises(ConfigError, match="n_shards is 3 there and 4 here"):
+        agree(tmp_path, {**RUN, "n_shards": 4})
+    assert (tmp_path / RUN_FILE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [RUN_FILE]
+
+
+def refuse_links(*_: object, **__: object) -> None:
+    raise PermissionError("no links here")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "avloc.run/1", "n_shards": 2}', "\x00"])
