@@ -154,7 +154,7 @@ def localize(
             limits=settings["limits"],
             frames=open_frames(frames, output, inputs),
             n_at_once=n_at_once,
-            tracks=landmarks,
+            tracks_of=lambda item: landmarks,
         )
     if not quiet and len(inputs) > 1:
         click.echo(f"avloc: {tally.summary()}", err=True)

@@ -42,6 +42,7 @@ class ShardOption(click.ParamType):
 @click.option("--out", required=True, metavar="DIR", help="Folder of the run; several machines may share it.")
 @click.option("--shard", type=ShardOption(), default="1/1", show_default=True, help="Do this part of all.")
 @click.option("--weights", default="default", show_default=True, metavar="NAME|PATH", help="Which network.")
+@click.option("--tracks", metavar="DIR", help="Landmarks ID.npz of each recording: no face is looked for.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help="Where the network runs.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Recordings at once. Default: all cores; on a GPU one."
@@ -59,6 +60,7 @@ def predict(
     out: str,
     shard: Shard,
     weights: str,
+    tracks: str | None,
     device: str,
     threads: int | None,
     max_segments: int | None,
@@ -73,13 +75,15 @@ def predict(
     leaves.
     """
     from avloc.datasets.media_files import find_media
+    from avloc.media.landmarks import landmarks_of, track_file
 
     configure_logging(verbose=verbose, quiet=quiet)
-    caps = read_limits(limits)
+    caps, landmarks = read_limits(limits), tracks_folder(tracks)
     media = find_media(dataset, root=root, split=split)
     ids = shard.of(media.ids)
     folder = make_folder("--out", out)
     options = {"max_segments": max_segments, "curves": curves, "min_score": 0.0}  # all that can score
+    options |= {} if landmarks is None else {"has_tracks": True}
     # A core each: the numbers do not depend on how many are analysed at once.
     localizer = load_localizer(weights, device=device, threads=1, limits=caps, **options)
     run_of_all = _told(media, shard, localizer, options, caps)
@@ -100,6 +104,7 @@ def predict(
             limits=caps,
             n_at_once=how_many_at_once(inputs, threads, device) if device == "cpu" else threads or 1,
             tally=tally,
+            tracks_of=lambda item: landmarks and landmarks_of(item.path, track_file(landmarks, item.id)),
         )
     if not quiet:
         click.echo(f"avloc: {tally.summary()}", err=True)

@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from avloc.cli.main import Terminated, silence_stdout
@@ -33,17 +34,19 @@ def run(
     limits: Any,
     frames: FrameWriter | None = None,
     n_at_once: int = 1,
-    tracks: "LandmarkTrack | None" = None,
+    tracks_of: Callable[[Input], "LandmarkTrack | None"] = lambda item: None,
     tally: Tally | None = None,
 ) -> Tally:
     """Analyse recordings, some at once, write them in order; an interrupt keeps what was written.
 
-    ``tracks`` are the landmarks of the only recording; ``tally`` holds those that were written before.
+    ``tracks_of`` gives the landmarks of a recording, if there are any; ``tally`` holds those that were
+    written before.
     """
     tally = tally or Tally()
     n_before = tally.counts.total()
     localizer = load()
-    analysed = in_order(lambda item: _analyse(localizer, item, limits, tracks), inputs, n_threads=n_at_once)
+    analyse = partial(_analyse, localizer, limits=limits, tracks_of=tracks_of)
+    analysed = in_order(analyse, inputs, n_threads=n_at_once)
     try:
         for number in range(1, len(inputs) + 1):
             progress.step(n_before + number, inputs[number - 1].id)
@@ -66,13 +69,15 @@ def run(
     return tally
 
 
-def _analyse(localizer: Localize, item: Input, limits: Any, tracks: "LandmarkTrack | None") -> Prediction:
+def _analyse(
+    localizer: Localize, item: Input, *, limits: Any, tracks_of: Callable[[Input], "LandmarkTrack | None"]
+) -> Prediction:
     """Analyse one recording; what nobody foresaw becomes its row, and the run goes on."""
     try:
         with opened_path(item.path, limits) as opened:
-            prediction = localizer(opened, id=item.id, tracks=tracks)
+            prediction = localizer(opened, id=item.id, tracks=tracks_of(item))
         return replace(prediction, recording=replace(prediction.recording, path=item.path, extra=item.extra))
-    except MediaError as error:  # of stdin; of a file it is a row already
+    except MediaError as error:  # of stdin or of landmarks; of a file it is a row already
         return _failed(localizer, item, Reason(error.reason), error.message)
     except MemoryError:
         return _failed(localizer, item, Reason.OUT_OF_MEMORY, "there was not enough memory")

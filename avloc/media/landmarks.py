@@ -3,10 +3,11 @@
 import os
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 
-from avloc.errors import AnnotationError
+from avloc.errors import AnnotationError, UnreadableMediaError
 from avloc.structures.landmarks import LandmarkTrack
 
 MAX_ARRAY_BYTES = 1 << 30  # 22 hours of one face of 68 points at 25 Hz in float32
@@ -49,6 +50,35 @@ def read_landmarks(path: str | os.PathLike) -> LandmarkTrack:
     # An encrypted archive or an unknown compression is a RuntimeError; a shape beyond memory may be claimed.
     except (ValueError, RuntimeError, MemoryError) as error:
         raise AnnotationError(f"{name!r}: {error}") from error
+
+
+def track_file(folder: Path, id: str) -> Path:
+    """Say where the landmarks of a recording lie in a folder of them.
+
+    Examples
+    --------
+    >>> track_file(Path("tracks"), "test/1.mp4").as_posix()
+    'tracks/test/1.npz'
+    """
+    return folder / Path(id).with_suffix(".npz")
+
+
+def landmarks_of(recording: str | os.PathLike, track: Path) -> LandmarkTrack:
+    """Read the landmarks of one of many recordings: what is wrong with them is told as its own failure.
+
+    Raises
+    ------
+    UnreadableMediaError
+        ``not_found`` or ``unrecognised``.
+    """
+    if not track.is_file():
+        raise UnreadableMediaError(
+            recording, f"there are no landmarks {str(track)!r}; give them", reason="not_found"
+        )
+    try:
+        return read_landmarks(track)
+    except AnnotationError as error:
+        raise UnreadableMediaError(recording, str(error), reason="unrecognised") from error
 
 
 def _load(name: str) -> dict[str, np.ndarray]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from avloc.errors import AnnotationError, MissingStreamError, UnreadableMediaError
+from avloc.errors import MissingStreamError
 from avloc.features.cache import FeatureCache, FeatureRow, feature_key
-from avloc.media.landmarks import read_landmarks
+from avloc.media.landmarks import landmarks_of, track_file
 from avloc.media.listing import Input
 from avloc.media.probe import open_recording
 from avloc.media.supervisor import Limits
@@ -19,7 +19,6 @@ from avloc.pipelines.failures import message_of, reason_of
 from avloc.pipelines.landmarks import LANDMARK_CROP, find_landmarks
 from avloc.pipelines.whole_streams import Stream, read_streams
 from avloc.structures import Reason, Recording
-from avloc.structures.landmarks import LandmarkTrack
 
 logger = logging.getLogger(__name__)
 
@@ -115,24 +114,19 @@ class Reader:
             message = f"there is no stream that the encoders of {' and '.join(self._encoders)} read"
             raise MissingStreamError(recording.path, message, reason="no_samples")
         track = self._track_file(item.id) if "visual" in wanted else None
-        if track is not None and not track.is_file():
-            raise UnreadableMediaError(
-                recording.path, f"there are no landmarks {str(track)!r}; give them", reason="not_found"
-            )
+        landmarks = None if track is None else landmarks_of(recording.path, track)
         keys = {stream: self._key(stream, recording, track) for stream in wanted}
         missing = [stream for stream in wanted if self._cache.find(keys[stream]) is None]
         if not missing:
             return Read(item.id, stamp, recording, keys)
-        crops, landmarks = (self._crops if "visual" in missing else ()), None
-        if track is not None and crops:
-            landmarks = _landmarks(recording, track)
-        elif LANDMARK_CROP in crops:
+        crops = self._crops if "visual" in missing else ()
+        if landmarks is None and LANDMARK_CROP in crops:
             frames = (0, self._settings.max_frames)
             landmarks = find_landmarks(recording, limits=self._settings.limits, frames=frames)
         streams, warnings = read_streams(
             recording,
             crops=crops,
-            landmarks=landmarks,
+            landmarks=landmarks if crops else None,
             max_frames=self._settings.max_frames,
             limits=self._settings.limits,
         )
@@ -140,7 +134,7 @@ class Reader:
 
     def _track_file(self, id: str) -> Path | None:
         tracks = self._settings.tracks
-        return None if tracks is None or not self._crops else tracks / Path(id).with_suffix(".npz")
+        return None if tracks is None or not self._crops else track_file(tracks, id)
 
     def _key(self, stream: str, recording: Recording, track: Path | None) -> str:
         encoder = self._encoders[stream]
@@ -152,13 +146,6 @@ class Reader:
         elif LANDMARK_CROP in self._crops:
             told["tracks"] = f"mediapipe {version('mediapipe')}"
         return feature_key(recording.sha256, encoder.sha256, told)
-
-
-def _landmarks(recording: Recording, track: Path) -> LandmarkTrack:
-    try:
-        return read_landmarks(track)
-    except AnnotationError as error:
-        raise UnreadableMediaError(recording.path, str(error), reason="unrecognised") from error
 
 
 def _stamp(path: str | Path) -> tuple[int, int] | None:

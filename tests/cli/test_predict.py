@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jsonschema
+import numpy as np
 import pytest
 
 from avloc.errors import CheckpointError
@@ -230,6 +231,27 @@ def test_a_folder_that_cannot_be_written_is_wrong_usage(run, fake, lavdf, tmp_pa
     (tmp_path / "runs").write_text("a file")
     code, _, err = predict(run)
     assert code == 2 and "--out 'runs' cannot be written" in err
+
+
+def test_every_recording_has_landmarks_of_its_own(run, fake, lavdf, tmp_path):
+    """Of a recording without any, or with damaged ones, that is the row: no face is looked for instead."""
+    (tmp_path / "tracks" / "test").mkdir(parents=True)
+    for i, name in enumerate(NAMES[:4]):
+        points = np.full((3, 4, 2), float(i + 1), np.float32)
+        np.savez(tmp_path / "tracks" / "test" / f"{name}.npz", points=points, frame=np.arange(3))
+    (tmp_path / "tracks" / "test" / "c_7.npz").write_bytes(b"no")
+    assert predict(run, "--tracks", "tracks", "--threads", "1").code == 3
+    assert fake.settings["has_tracks"]
+    given = {track.points[0, 0, 0] for track in fake.tracks}
+    assert len(fake.seen) == 4 and given == {1.0, 2.0, 3.0, 4.0}
+    reasons = {row["input"]["id"]: row["reasons"] for row in rows_of(tmp_path / "runs")}
+    assert reasons["test/c_7.mp4"] == ["unrecognised"] and reasons["test/a_2.mp4"] == []
+    assert reasons["test/forged_6.mp4"] == ["not_found"]
+    code, _, err = predict(run)
+    assert code == 2 and "options.has_tracks is True there and None here" in err
+    code, _, err = predict(run, "--tracks", "nowhere", out="other")
+    assert code == 2 and "--tracks 'nowhere': expected a folder" in err
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("verb", ["predict", "extract", "submit"])
