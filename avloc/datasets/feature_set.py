@@ -15,7 +15,7 @@ from avloc.datasets.media_files import MediaFiles, find_media
 from avloc.datasets.named import build_dataset, data_sets
 from avloc.datasets.saved_features import read_saved_features, to_one_length
 from avloc.errors import AnnotationError, ConfigError
-from avloc.features.cache import RUNS, SCHEMA, FeatureRow, read_features, read_rows
+from avloc.features.cache import RUNS, SCHEMA, FeatureRow, read_features, read_rows, stored_shards
 from avloc.report.shards import read_run
 from avloc.structures import Reference
 
@@ -130,8 +130,11 @@ def open_features(
         latest = {row.id: row for row in read_rows(path)}
         # Where the work was shared otherwise before, what has features counts, and of that the newest.
         rows |= {id: row for id, row in latest.items() if row.features or id not in rows}
-    load = {row.id: _reader(folder, row) for row in rows.values() if _holds_any(row)}
+    shards_there = stored_shards(folder)
+    gone = {row.id for row in rows.values() if not shards_there.issuperset(_shards_of(row))}
+    load = {row.id: _reader(folder, row) for row in rows.values() if _holds_any(row) and row.id not in gone}
     failed = {row.id: ", ".join((*row.reasons, *row.warnings)) for row in rows.values() if row.id not in load}
+    failed |= dict.fromkeys(gone, "its features are gone; the same avloc extract makes them again")
     told = next(iter(found.values()))
     return FeatureSet(references, load, failed, made={key: told[key] for key in ("encoders", "settings")})
 
@@ -205,6 +208,10 @@ def _names(told: Mapping[str, Any]) -> dict[str, str]:
 
 def _holds_any(row: FeatureRow) -> bool:
     return any(stored.n_frames for stored in (row.features or {}).values())
+
+
+def _shards_of(row: FeatureRow) -> set[str]:
+    return {stored.shard for stored in (row.features or {}).values()}
 
 
 def _reader(folder: Path, row: FeatureRow) -> Callable[[], tuple[np.ndarray | None, np.ndarray | None]]:

@@ -112,7 +112,7 @@ class FeatureCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stored: dict[str, Stored] = {}
-        names = {path.name for path in (folder / SHARDS).glob(f"*{SUFFIX}")}
+        names = stored_shards(folder)
         for path in sorted((folder / RUNS).glob("*/shard-*.jsonl")):
             for row in read_rows(path):
                 found = (row.features or {}).values()
@@ -154,6 +154,11 @@ class FeatureCache:
             part.unlink(missing_ok=True)
         for key, (array, n_present, warnings) in features.items():
             self._stored[key] = Stored(key, name, len(array), n_present, warnings)
+
+
+def stored_shards(folder: Path) -> set[str]:
+    """Name the shards of tensors that are there."""
+    return {path.name for path in (folder / SHARDS).glob(f"*{SUFFIX}")}
 
 
 def read_features(folder: Path, stored: Stored) -> np.ndarray:

@@ -97,6 +97,16 @@ def test_what_was_written_last_of_a_recording_counts(root):
     assert [i.audio[0, 0] for i in features] == [5, 6]
 
 
+def test_features_whose_shard_is_gone_are_missing_before_anything_is_read(root):
+    write(root, "r", {id: (rows(2, i), rows(2, i + 9)) for i, id in enumerate(NAMES[:2])})
+    cache = FeatureCache(root / "out")
+    shard = cache.find("r train/a.mp4 audio 60.0").shard
+    (root / "out" / "features" / shard).unlink()
+    features = open_features(root / "out", "lavdf", root=root, split="train")
+    assert [item.reference.recording_id for item in features] == ["train/b.mp4"]
+    assert "gone; the same avloc extract makes them again" in features.missing["train/a.mp4"]
+
+
 def test_features_of_several_encoders_are_told_apart_by_name(root):
     both = {"train/a.mp4": (rows(2, 1), rows(2, 1))}
     write(root, "r", both)
