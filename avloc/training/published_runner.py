@@ -11,14 +11,12 @@ import torch
 from avloc.config import load_config
 from avloc.datasets.feature_set import FeatureSet
 from avloc.decoding.published import PublishedQuirks
-from avloc.errors import CheckpointError, ConfigError
-from avloc.metrics.protocols import PROTOCOLS
+from avloc.errors import CheckpointError
 from avloc.models.auvire import AuViRe
 from avloc.models.dimodif import DiMoDif
 from avloc.models.weights.card import Card, unmeasured_card
 from avloc.models.weights.importing import LANDMARK_LIMIT, SPEECH_LIMIT
 from avloc.models.weights.store import save_weights
-from avloc.registry import suggest
 from avloc.training.checkpoints import BEST, latest_checkpoint, progress_of, restore_best
 from avloc.training.devices import choose_device
 from avloc.training.engine import ONE_PROCESS, run_loop, work_folder
@@ -27,10 +25,9 @@ from avloc.training.parallel import gathered, is_main, n_processes, rank, refuse
 from avloc.training.published_development import FeatureDevelopment
 from avloc.training.published_features import FeatureBatches, PublishedExamples, reaches_beyond
 from avloc.training.published_objective import PublishedObjective
+from avloc.training.published_settings import check_settings
 from avloc.training.published_source import FeatureFolder, check_features
 from avloc.training.runner import build_checked
-
-AT_LEAST_ONE = ("epochs", "batch_size", "stop_after", "log_every", "checkpoint_every")
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +83,7 @@ def train_published(
     settings = cfg["train"]
     torch.manual_seed(settings.get("seed", 0))
     network = build_checked(cfg["model"])
-    _check(cfg, network)
+    check_settings(cfg, network)
     if plain:
         refuse_several(ONE_PROCESS)
     place, folder = choose_device(device), work_folder(work_dir)
@@ -159,30 +156,6 @@ def _train(
     )
     gathered(None)  # what the one process wrote last is there for all
     return restore_best(folder, objective) | {"n_updates": n_updates, "n_recordings": len(batches.indices)}
-
-
-def _check(cfg: Mapping, network: torch.nn.Module) -> None:
-    """Refuse settings that would fail, or train something else, only after hours."""
-    if not isinstance(network, DiMoDif | AuViRe):
-        name = type(network).__name__
-        raise ConfigError(f"{name} does not learn from features; give --media or --pack, or another config")
-    if getattr(network, "task", "tfl") != "tfl":
-        raise ConfigError(f"model.task must be 'tfl' to be trained, got {network.task!r}")
-    settings, known = cfg["train"], load_config("dimodif_lavdf")["train"]
-    if unknown := sorted(settings.keys() - known.keys()):
-        raise ConfigError(f"unknown key 'train.{unknown[0]}'; {suggest(unknown[0], known)}")
-    if missing := sorted(known.keys() - settings.keys()):
-        raise ConfigError(f"the configuration lacks the keys {missing} of train")
-    if low := [key for key in AT_LEAST_ONE if settings[key] < 1]:
-        raise ConfigError(f"train.{low[0]} must be at least 1, got {settings[low[0]]}")
-    if settings["protocol"] not in PROTOCOLS:
-        hint = suggest(settings["protocol"], PROTOCOLS)
-        raise ConfigError(f"train.protocol is {settings['protocol']!r}, which there is not; {hint}")
-    if settings["train_split"] == settings["validation_split"] or "test" in settings["validation_split"]:
-        raise ConfigError(
-            "train.validation_split must be neither what is trained on nor a test split, got "
-            f"{settings['validation_split']!r}"
-        )
 
 
 def _trained_on(features: FeatureSet, n_frames: int, *, drops_late: bool) -> list[int]:

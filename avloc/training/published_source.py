@@ -56,7 +56,7 @@ def check_features(
     ------
     ConfigError
         If the splits were not extracted alike, a stream is absent, features have another number of channels,
-        or no recording to validate on is forged.
+        there is no recording to train on, or none to validate on is forged.
     CheckpointError
         If an encoder is not there, is another file than made the features, or none that the network reads.
     """
@@ -70,6 +70,8 @@ def check_features(
         raise ConfigError(
             f"{folder!r} lacks {lacking[0]} features; {kind} reads both streams, extract it too"
         )
+    if not len(trained):
+        raise ConfigError(f"{folder!r}: no recording of the training split has features")
     if not any(reference.segments for reference in validated.references):
         raise ConfigError(f"{folder!r}: no recording of the validation split with features is forged")
     for stream in STREAMS:

@@ -271,7 +271,14 @@ def test_a_run_ends_where_nothing_gets_better(root, tmp_path, plain):
         ({"train.epohcs": 3}, "did you mean 'epochs'"),
         ({"model.widht": 3}, "did you mean 'width'"),
         ({"train.protocol": "lavd"}, "did you mean 'lavdf'"),
-        ({"train.monitor": ["AP@0.4"]}, "'AP@0.4' is not measured; there are .'AP@0.5'"),
+        ({"train.learning_rate": -1.0}, "train.learning_rate must be at least 0, got -1.0"),
+        ({"train.alpha": 2.0}, "train.alpha must be from 0 to 1, got 2.0"),
+        ({"train.rate_factor": 3.0}, "train.rate_factor must be from 0 to 1, got 3.0"),
+        ({"train.workers": -1}, "train.workers must be at least 0"),
+        ({"train.betas": [0.9, 1.0]}, "train.betas must be from 0 to below 1"),
+        ({"train.clip_norm": 0.0}, "train.clip_norm must be None or above 0"),
+        ({"train.monitor": []}, "train.monitor is empty"),
+        ({"train.train_split": "testA"}, "train.train_split must be no test split"),
         ({"train.validation_split": "test"}, "neither what is trained on nor a test split, got 'test'"),
         ({"train.validation_split": "train"}, "neither what is trained on"),
         ({"train.batch_size": 0}, "train.batch_size must be at least 1, got 0"),
@@ -331,6 +338,14 @@ def test_features_that_the_network_does_not_read_are_refused(copied, tmp_path, o
     for split in ("train", "dev"):
         write_features(copied, split, ("ear", "eye"), **options)
     with pytest.raises(error, match=message):
+        train(copied, "dimodif_lavdf", tmp_path / "work")
+
+
+def test_there_must_be_a_recording_to_train_on(copied, tmp_path):
+    for split in ("train", "dev"):
+        write_features(copied, split, ("ear", "eye"))
+    (copied / "features" / "runs" / "train-ear" / "shard-1-of-1.jsonl").write_text("")
+    with pytest.raises(ConfigError, match="no recording of the training split has features"):
         train(copied, "dimodif_lavdf", tmp_path / "work")
 
 
