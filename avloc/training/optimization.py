@@ -146,18 +146,22 @@ class Plateau(Schedule):
         """Whether the run is over after so many updates."""
         return updates >= self.iterations or self._course["n_since"] >= self.stop_after
 
+    def check(self, figures: Mapping[str, float | None]) -> None:
+        """Raise ConfigError where one of ``monitor`` is not among figures, or undefined."""
+        unknown = [name for name in self.monitor if figures.get(name) is None]
+        if unknown:
+            defined = [name for name, value in figures.items() if value is not None]
+            raise ConfigError(f"train.monitor: {unknown[0]!r} is not measured; there are {defined}")
+
     def measured(self, figures: Mapping[str, float]) -> bool:
         """Hear of development figures; tells whether their sum is the best so far.
 
         Raises
         ------
         ConfigError
-            If one of ``monitor`` is not among them, or undefined.
+            As of ``check``.
         """
-        unknown = [name for name in self.monitor if figures.get(name) is None]
-        if unknown:
-            defined = [name for name, value in figures.items() if value is not None]
-            raise ConfigError(f"train.monitor: {unknown[0]!r} is not measured; there are {defined}")
+        self.check(figures)
         course, value = self._course, float(sum(figures[name] for name in self.monitor))
         is_best = value > course["best"]
         course["n_since"] = 0 if is_best else course["n_since"] + 1

@@ -50,37 +50,38 @@ class FeatureDevelopment:
 
     def measure(self, network: nn.Module) -> dict[str, float | None]:
         """Give the figures of the protocol; several processes share the work and get the same."""
-        proposals: dict[str, list] = {}
-        scores: dict[str, float] = {}
-        for rows, recording_scores in gathered(self._predict(network)):
-            proposals |= rows
-            scores |= recording_scores
-        references = self.examples.features.references
-        figures = evaluate(
-            # In the order of the annotation, whoever predicted what.
-            SegmentTable.from_rows({r.recording_id: proposals[r.recording_id] for r in references}),
-            references,
-            protocol=self.protocol,
-            recording_scores=scores,
-        )
+        parts = gathered(self._predict(network))
+        scores = {name: score for _, own in parts for name, score in own.items()}
+        return self._figures(SegmentTable.joined([table for table, _ in parts]), scores)
+
+    def of_nothing(self) -> dict[str, float | None]:
+        """Give the same figures of no proposals at all: which there are, and which the split leaves open."""
+        ids = [reference.recording_id for reference in self.examples.features.references]
+        return self._figures(SegmentTable.from_rows({id: [] for id in ids}), dict.fromkeys(ids, 0.0))
+
+    def _figures(self, table: SegmentTable, scores: dict[str, float]) -> dict[str, float | None]:
+        references = self.examples.features.references  # whoever predicted what, this is the order
+        figures = evaluate(table, references, protocol=self.protocol, recording_scores=scores)
         return {name: value for name, value in figures.items() if name not in NO_FIGURES}
 
-    def _predict(self, network: nn.Module) -> tuple[dict[str, list], dict[str, float]]:
-        """Predict the recordings of this process: rows (score, start, end in seconds), and scores, by id."""
+    def _predict(self, network: nn.Module) -> tuple[SegmentTable, dict[str, float]]:
+        """Predict the recordings of this process: segments in seconds, and scores by id."""
         device = next(network.parameters()).device
         decoder = EncodedNetwork(network, quirks=self.quirks)
         own = range(rank(), len(self.examples), n_processes())
         loader = DataLoader(Subset(self.examples, own), batch_size=self.batch_size, num_workers=self.workers)
         ids = iter(self.examples.features.references[i].recording_id for i in own)
-        proposals, scores = {}, {}
+        tables, scores = [SegmentTable.from_rows({})], {}
         for batch in loader:
+            proposals = {}
             given = {name: batch[name].to(device) for name in ("visual", "audio", "n_valid")}
             outputs = decoder.decode(_without_features(network(**given)), batch["n_valid"])
             for found, logit in zip(outputs.proposals, outputs.recording_logit, strict=True):
                 name = next(ids)
                 times = torch.cat((found.scores[:, None], found.segments), dim=1)
                 proposals[name], scores[name] = times.double().tolist(), float(logit.sigmoid())
-        return proposals, scores
+            tables.append(SegmentTable.from_rows(proposals))  # of all recordings the lists would be gigabytes
+        return SegmentTable.joined(tables), scores
 
 
 def _without_features(outputs: object) -> object:

@@ -141,6 +141,7 @@ def _train(
         batch_size=settings["batch_size"],
         workers=settings["workers"],
     )
+    schedule.check(development.of_nothing())  # not only after the first epoch
     objective = PublishedObjective(network, alpha=settings["alpha"], bfloat16=device.type == "cuda")
     lengths = {"iterations": len(batches), "evaluate_every": batches.per_epoch}
     _, n_updates = run_loop(

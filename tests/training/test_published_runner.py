@@ -291,6 +291,12 @@ def test_settings_that_cannot_work_are_refused(root, tmp_path, wrong, message):
         train(root, "dimodif_lavdf", tmp_path, wrong)
 
 
+def test_a_figure_that_cannot_choose_is_refused_before_the_first_update(root, tmp_path):
+    with pytest.raises(ConfigError, match="'AP@0.4' is not measured; there are .'AP@0.5'"):
+        train(root, "dimodif_lavdf", tmp_path, {"train.monitor": ["AP@0.5", "AP@0.4"]})
+    assert not (tmp_path / "losses.jsonl").exists()
+
+
 def test_a_typing_error_in_a_file_is_refused(root, tmp_path):
     config = tmp_path / "own.py"
     values = load_config("auvire_lavdf", overrides=TRAIN | SMALL["auvire_lavdf"])
