@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple, Protocol, Self, TypeVar
 
 from avloc.errors import AnnotationError, ConfigError
 from avloc.report.files import write_first
+from avloc.structures.differences import differences
 
 try:
     import fcntl
@@ -117,12 +118,7 @@ def agree(folder: Path, run: Mapping[str, Any], *, schema: str = SCHEMA) -> None
     if not path.exists():
         write_first(path, json.dumps(told, indent=2, sort_keys=True, allow_nan=False) + "\n")
     # Read back also by who wrote it: another process may have been quicker.
-    there, here = _flat(read_run(folder, schema=schema)), _flat(told)
-    differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
-    if differing:
-        words = ", ".join(
-            f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in differing
-        )
+    if words := differences(read_run(folder, schema=schema), told):
         raise ConfigError(f"{str(path)!r} is of another run: {words}; name another folder")
 
 
@@ -256,11 +252,3 @@ def _check(path: Path, rows: Sequence[HasId], ids: frozenset[str], *, may_repeat
             problem = "stands twice" if row.id in seen else "is no recording of this shard"
             raise AnnotationError(f"{str(path)!r}, line {number}: {row.id!r} {problem}; remove the line")
         seen.add(row.id)
-
-
-def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Give nested values one dotted name each."""
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{before}{key}.") if isinstance(inner, Mapping) else {f"{before}{key}": inner}
-    return flat

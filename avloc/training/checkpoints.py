@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from avloc.errors import CheckpointError
+from avloc.errors import CheckpointError, ConfigError
+from avloc.structures.differences import differences
 from avloc.training.parallel import is_main
 
 KEPT = 2
-BEST = "best.pth"
+BEST, RUN = "best.pth", "run.json"
 LOG_STATE = {"log_scalars": {}, "resumed_keys": {}}  # what mmengine asks for beside the iteration
 
 
@@ -22,6 +23,65 @@ def latest_checkpoint(folder: Path) -> Path | None:
     """Newest checkpoint of a work folder, which may have been moved since; None if there is none."""
     told = folder / "last_checkpoint"
     return folder / Path(told.read_text().strip()).name if told.is_file() else None
+
+
+def starting_checkpoint(folder: Path, *, resume: bool) -> Path | None:
+    """Give the checkpoint of a work folder that a training goes on from; None for one that begins.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none to resume, or a training that does not resume would write over one.
+    """
+    found = latest_checkpoint(folder)
+    if resume and found is None:
+        raise CheckpointError(f"{str(folder)!r}: there is no checkpoint to resume; start without --resume")
+    if found is not None and not resume:
+        raise CheckpointError(
+            f"{str(folder)!r} holds a training, {found.name}, that would be written over; go on with it with "
+            "--resume, or name another --work-dir"
+        )
+    return found
+
+
+def keep_run(folder: Path, run: Mapping[str, object], *, resume: bool) -> None:
+    """Note in a work folder what decides a training, or see that a resumed one is what was noted.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``run.json``, from one process of several.
+    run : mapping
+        Plain values, nested ones too.
+    resume : bool
+        Compare; otherwise note.
+
+    Raises
+    ------
+    ConfigError
+        If the training is another one, with every value that differs.
+    CheckpointError
+        If what was noted is not there or cannot be read.
+    """
+    path, told = folder / RUN, json.dumps(run, indent=1, sort_keys=True)
+    if not resume:
+        if is_main():
+            part = path.with_suffix(".part")
+            part.write_text(told + "\n", encoding="utf-8")
+            os.replace(part, path)
+        return
+    try:
+        noted = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{str(path)!r}: expected what the training was begun with, got {error!r}; the file belongs "
+            "beside the checkpoints"
+        ) from error
+    if words := differences(noted, json.loads(told)):
+        raise ConfigError(
+            f"{str(path)!r} is of another training: {words}; resume with what it was begun with, or begin "
+            "another in another --work-dir"
+        )
 
 
 def progress_of(checkpoint: Path | None, network: nn.Module) -> tuple[int, dict]:

@@ -81,8 +81,14 @@ def run_loop(
     Raises
     ------
     ConfigError
-        If torchrun started several processes and the plain loop is used.
+        If torchrun started several processes and the plain loop is used, or the checkpoint is of more updates
+        than the run is long.
     """
+    if source.first > len(source):
+        raise ConfigError(
+            f"{checkpoint.name!r} is of {source.first} updates, and the training is to end after "
+            f"{len(source)}; make it longer"
+        )
     train = _train_with_runner
     if plain or not runner_trains_on(device):
         refuse_several(ONE_PROCESS)

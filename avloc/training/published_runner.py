@@ -1,5 +1,6 @@
 """A training of DiMoDif or AuViRe on extracted features in one place: start, loop, result."""
 
+import hashlib
 import logging
 import shlex
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from avloc.models.dimodif import DiMoDif
 from avloc.models.weights.card import Card, unmeasured_card
 from avloc.models.weights.importing import LANDMARK_LIMIT, SPEECH_LIMIT
 from avloc.models.weights.store import save_weights
-from avloc.training.checkpoints import BEST, latest_checkpoint, progress_of, restore_best
+from avloc.training.checkpoints import BEST, keep_run, progress_of, restore_best, starting_checkpoint
 from avloc.training.devices import choose_device
 from avloc.training.engine import ONE_PROCESS, run_loop, work_folder
 from avloc.training.optimization import Plateau
@@ -28,6 +29,8 @@ from avloc.training.published_objective import PublishedObjective
 from avloc.training.published_settings import check_settings
 from avloc.training.published_source import FeatureFolder, check_features
 from avloc.training.runner import build_checked
+
+MAY_CHANGE = ("epochs", "patience", "stop_after", "workers", "log_every", "checkpoint_every")  # on the way
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +93,7 @@ def train_published(
     kind, target = type(network).__name__, folder / "weights.safetensors"
     sets = {name: source.open(settings[name]) for name in ("train_split", "validation_split")}
     encoders = check_features(source.folder, sets["train_split"], sets["validation_split"], network)
-    checkpoint = latest_checkpoint(folder) if resume else None
-    if resume and checkpoint is None:
-        raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
+    checkpoint = starting_checkpoint(folder, resume=resume)
     with together(place) as place:
         best = _train(network, cfg, sets, folder, checkpoint, place, plain=plain)
         if is_main():
@@ -142,6 +143,7 @@ def _train(
         workers=settings["workers"],
     )
     schedule.check(development.of_nothing())  # not only after the first epoch
+    keep_run(folder, _what_decides(cfg, sets), resume=checkpoint is not None)
     objective = PublishedObjective(network, alpha=settings["alpha"], bfloat16=device.type == "cuda")
     lengths = {"iterations": len(batches), "evaluate_every": batches.per_epoch}
     _, n_updates = run_loop(
@@ -157,6 +159,19 @@ def _train(
     )
     gathered(None)  # what the one process wrote last is there for all
     return restore_best(folder, objective) | {"n_updates": n_updates, "n_recordings": len(batches.indices)}
+
+
+def _what_decides(cfg: Mapping, sets: Mapping[str, FeatureSet]) -> dict:
+    """Give all that must be as it was for a resumed training to end where it would have."""
+    settings = {key: value for key, value in cfg["train"].items() if key not in MAY_CHANGE}
+    told = {"model": cfg["model"], "decoding": cfg["decoding"], "train": settings}
+    for name, features in sets.items():
+        ids = "\n".join(reference.recording_id for reference in features.references)
+        told[name] = dict(features.made) | {
+            "n_recordings": len(features),
+            "recordings_sha256": hashlib.sha256(ids.encode(errors="replace")).hexdigest(),
+        }
+    return told
 
 
 def _trained_on(features: FeatureSet, n_frames: int, *, drops_late: bool) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 
 from avloc.config import load_config
 from avloc.datasets.pack import Unpacked, unpack
-from avloc.errors import CheckpointError, ConfigError
+from avloc.errors import ConfigError
 from avloc.features.audio import PIECE_FRAMES, PIECE_HOP
 from avloc.media.recode import can_recode
 from avloc.models.hierarchical import build_network
@@ -17,7 +17,7 @@ from avloc.models.weights.importing import DEFAULT_ENCODERS
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper import read_whisper
 from avloc.training.batches import BatchSource
-from avloc.training.checkpoints import latest_checkpoint, progress_of
+from avloc.training.checkpoints import progress_of, starting_checkpoint
 from avloc.training.development import DevelopmentSet
 from avloc.training.devices import choose_device
 from avloc.training.engine import run_loop, work_folder
@@ -104,9 +104,7 @@ def train(
         unpacked = _open_pack(pack, folder / "cache", settings, network)
         media, init = (str(unpacked.manifest),), init or unpacked.weights
     taken = start_from(network, recogniser=recogniser, init=init)
-    checkpoint = latest_checkpoint(folder) if resume else None
-    if resume and checkpoint is None:
-        raise CheckpointError(f"{work_dir!r}: there is no checkpoint to resume; start without --resume")
+    checkpoint = starting_checkpoint(folder, resume=resume)
     first, told = progress_of(checkpoint, network)
     if not can_recode():
         logger.warning("PyAV is not installed: the genuine edit 'recode' is not drawn")

@@ -224,8 +224,8 @@ def test_it_learns(root, tmp_path, kind):
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(root, trained, tmp_path, kind, plain):
     first = tmp_path / "first"
     train(root, kind, first, {"train.epochs": 2}, plain=not plain)
-    shutil.copy(first / "best.pth", tmp_path)
-    shutil.copy(first / "iter_6.pth", tmp_path)
+    for name in ("best.pth", "run.json", "iter_6.pth"):
+        shutil.copy(first / name, tmp_path)
     (tmp_path / "last_checkpoint").write_text("/where/it/was/iter_6.pth")
     path = train(root, kind, tmp_path, resume=True, plain=plain)
     for key, value in load_file(trained[kind] / "weights.safetensors").items():
@@ -235,6 +235,45 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(root, trained, tmp_p
         again, whole = lines(tmp_path / name), lines(trained[kind] / name)
         assert [row["iteration"] for row in again] == [row["iteration"] for row in whole][-len(again) :]
     assert (tmp_path / "families.json").read_text() == (trained[kind] / "families.json").read_text()
+
+
+def test_a_training_is_not_written_over(root, trained, tmp_path):
+    folder = shutil.copytree(trained["auvire_lavdf"], tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(CheckpointError, match="holds a training, iter_9.pth.* --resume, or name another"):
+        train(root, "auvire_lavdf", folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_training_is_resumed_with_what_it_was_begun_with(root, trained, tmp_path, plain):
+    """Batches, rates and figures of other settings would be mixed with those of the first."""
+    folder = shutil.copytree(trained["auvire_lavdf"], tmp_path / "copy")
+    for other, told in [
+        ({"train.batch_size": 2}, "train.batch_size is 4 there and 2 here"),
+        ({"train.learning_rate": 0.5}, "train.learning_rate is 0.001 there and 0.5 here"),
+        ({"train.protocol": "av1m"}, "train.protocol is 'lavdf' there and 'av1m' here"),
+        ({"decoding.published.clamps_to_window": True}, "clamps_to_window is False there and True here"),
+        ({"train.epochs": 1}, "iter_9.pth. is of 9 updates, and the training is to end after 3; make it"),
+    ]:
+        with pytest.raises((ConfigError, CheckpointError), match=told):
+            train(root, "auvire_lavdf", folder, other, plain=plain, resume=True)
+    longer = {"train.epochs": 4, "train.log_every": 3, "train.stop_after": 20}
+    train(root, "auvire_lavdf", folder, longer, plain=plain, resume=True)
+    assert [row["iteration"] for row in lines(folder / "development.jsonl")] == [3, 6, 9, 12]
+    (folder / "run.json").write_text("[")
+    with pytest.raises(CheckpointError, match="run.json': expected what the training was begun with"):
+        train(root, "auvire_lavdf", folder, {"train.epochs": 5}, plain=plain, resume=True)
+
+
+def test_a_training_is_not_resumed_on_other_recordings(copied, tmp_path):
+    for split in ("train", "dev"):
+        write_features(copied, split, ("hubert", "hubert"))
+    train(copied, "auvire_lavdf", tmp_path / "work", {"train.epochs": 1})
+    rows = copied / "features" / "runs" / "train-hubert" / "shard-1-of-1.jsonl"
+    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ConfigError, match="train_split.n_recordings is 9 there and 8 here, .*sha256"):
+        train(copied, "auvire_lavdf", tmp_path / "work", {"train.epochs": 2}, resume=True)
 
 
 def test_the_best_weights_belong_beside_the_checkpoints(root, trained, tmp_path):

@@ -232,6 +232,12 @@ def test_the_last_blocks_of_the_recogniser_may_be_trained(network, n_trainable, 
     assert not recogniser.conv1.weight.requires_grad and network.audio_encoder.layer_mix.requires_grad
 
 
+def test_a_training_is_not_written_over(corpus, overrides, tmp_path):
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
+    with pytest.raises(CheckpointError, match="holds a training, iter_2.pth, that would be written over"):
+        run(corpus, tmp_path, overrides)
+
+
 def test_there_must_be_a_checkpoint_to_resume(corpus, overrides, tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint to resume"):
         run(corpus, tmp_path, overrides, resume=True)
