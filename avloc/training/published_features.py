@@ -146,6 +146,7 @@ class FeatureBatches(Dataset):
         self.examples, self.indices, self.batch_size = examples, np.asarray(indices), batch_size
         self.epochs, self.seed, self.first = epochs, seed, first
         self.rank, self.n_ranks = rank, n_ranks
+        self._order = (-1, self.indices)  # of the epoch that was asked for last
 
     @property
     def per_epoch(self) -> int:
@@ -159,8 +160,10 @@ class FeatureBatches(Dataset):
         if index < self.first:
             return None
         epoch, place = divmod(index, self.per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
-        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+        if self._order[0] != epoch:  # of a million recordings it takes longer than to read a batch
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.indices)
+            self._order = (epoch, order)
+        rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
         own = rows[self.rank :: self.n_ranks]
         share = len(own) * self.n_ranks / len(rows)
         # The last batch may have fewer rows than there are processes: who has none repeats one that weighs 0.

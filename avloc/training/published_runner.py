@@ -97,7 +97,7 @@ def train_published(
     with together(place) as place:
         best = _train(network, cfg, sets, folder, checkpoint, place, plain=plain)
         if is_main():
-            card = _card(config, kind, source, settings, encoders, best)
+            card = _card(config, kind, source, settings, encoders, best, overrides or {})
             save_weights(target, network.cpu().eval(), config=cfg, card=card, exact=True)
             logger.info("%s: the best of %d updates, after %d", target, best["n_updates"], best["iter"])
     return target
@@ -185,18 +185,25 @@ def _trained_on(features: FeatureSet, n_frames: int, *, drops_late: bool) -> lis
 
 
 def _card(
-    config: str, kind: str, source: FeatureFolder, settings: Mapping, encoders: dict, best: Mapping
+    config: str,
+    kind: str,
+    source: FeatureFolder,
+    settings: Mapping,
+    encoders: dict,
+    best: Mapping,
+    overrides: Mapping[str, object],
 ) -> Card:
-    name = Path(config).stem
+    name, dataset = Path(config).stem, Path(source.dataset).name  # where they lie is nobody's business
     command = ["avloc", "train", Path(config).name, "--features", Path(source.folder).name, "--data"]
-    command += [Path(source.dataset).name, "--work-dir", name]
-    validation = f"{source.dataset} {settings['validation_split']}, protocol {settings['protocol']}"
+    command += [dataset, "--work-dir", name]
+    command += [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
+    validation = f"{dataset} {settings['validation_split']}, protocol {settings['protocol']}"
     chosen = " + ".join(settings["monitor"])
     return replace(
         unmeasured_card(name, network=kind, version="trained"),
         data=(
             {
-                "name": Path(source.dataset).name,
+                "name": dataset,
                 "licence": "terms of the data set",
                 "split": settings["train_split"],
                 "n_recordings": best["n_recordings"],

@@ -109,6 +109,15 @@ def test_every_epoch_has_each_recording_once_in_an_order_of_its_own():
     assert [len(batches[i].families) for i in range(6)] == [3, 3, 1, 3, 3, 1]
 
 
+def test_an_epoch_is_put_in_order_once(monkeypatch):
+    drawn, real = [], np.random.default_rng
+    batches = make_batches()
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: drawn.append(seed) or real(seed))
+    given = [rows_of(batches, index) for index in (0, 1, 2, 4, 3, 1)]
+    assert [seed for seed in drawn if isinstance(seed, list)] == [[0, 0], [0, 1], [0, 0]]
+    assert given[1] == given[5] and given[3] == rows_of(make_batches(), 4)
+
+
 def test_batches_before_a_resumed_run_are_not_made():
     batches = make_batches(first=2)
     assert batches[0] is batches[1] is None and rows_of(batches, 2) == rows_of(make_batches(), 2)

@@ -179,12 +179,24 @@ def test_what_is_written_says_where_it_comes_from_and_localizes(trained, kind):
     expected = ["ear", "eye"] if kind.startswith("dimodif") else ["hubert", "hubert"]
     assert [card.encoders[stream]["name"] for stream in ("audio", "visual")] == expected
     assert card.data[0]["n_recordings"] == 9 and card.commands[0].startswith(f"avloc train {kind} --features")
+    assert "--set train.epochs=3" in card.commands[0] and "--set model.max_length=32" in card.commands[0]
     (figures,) = card.figures.values()
     rows = {row["iteration"]: row for row in lines(trained[kind] / "development.jsonl")}
     assert figures["AP@0.5"] == rows[figures["updates"]]["AP@0.5"]
     found = with_encoders(network, card)
     assert found.window_frames == N_FRAMES and set(found.inputs) == {"audio", "visual"}
     load_localizer(path)
+
+
+def test_the_card_does_not_say_where_the_data_lie(root, tmp_path):
+    source = FeatureFolder(
+        str(root / "features"), str(root / "metadata.json"), str(root), {"audio": "hubert"}
+    )
+    small = SMALL["auvire_lavdf"] | TRAIN | {"train.epochs": 1}
+    with numbers_kept():
+        path = train_published("auvire_lavdf", source, work_dir=str(tmp_path), overrides=small)
+    _, card, _ = load_weights(path)
+    assert str(root) not in str(card) and "--data metadata.json" in card.commands[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
