@@ -3,6 +3,7 @@
 import errno
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -42,26 +43,17 @@ def work_folder(work_dir: str) -> Path:
         raise ConfigError(f"--work-dir {work_dir!r}: expected a folder to write to, got: {why}") from error
 
 
-def run_loop(
-    objective: RunnerModel,
-    source: Dataset,
-    settings: Mapping,
-    schedule: Schedule,
-    folder: Path,
-    development: Development,
-    checkpoint: Path | None,
-    device: torch.device,
-    *,
-    plain: bool,
-) -> tuple[torch.nn.Module, int]:
-    """Train until the schedule ends; give the averaged network and the updates that it is made of.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained, on what, how long and where.
 
     Parameters
     ----------
     objective : RunnerModel
         Gives losses of a batch; ``objective.network`` is what is measured and kept.
     source : Dataset
-        Batches by their number, None for those before a resumed run, with ``families`` of their items.
+        Batches by their number, None for the ``first`` ones, those before a resumed run, with ``families`` of
+        their items.
     settings : mapping
         The key ``train`` of a configuration.
     schedule : Schedule
@@ -74,6 +66,25 @@ def run_loop(
         To go on from.
     device : torch.device
         Where the network is trained.
+    """
+
+    objective: RunnerModel
+    source: Dataset
+    settings: Mapping
+    schedule: Schedule
+    folder: Path
+    development: Development
+    checkpoint: Path | None
+    device: torch.device
+
+
+def run_loop(training: Training, *, plain: bool) -> tuple[torch.nn.Module, int]:
+    """Train until the schedule ends; give the averaged network and the updates that it is made of.
+
+    Parameters
+    ----------
+    training : Training
+        All that a loop needs.
     plain : bool
         Use the loop that needs no mmengine. It is used where mmengine is not installed, too, and on a device
         that mmengine would not choose.
@@ -84,41 +95,33 @@ def run_loop(
         If torchrun started several processes and the plain loop is used, or the checkpoint is of more updates
         than the run is long.
     """
-    if source.first > len(source):
+    n_done, n_all = training.source.first, len(training.source)
+    if n_done > n_all:
         raise ConfigError(
-            f"{checkpoint.name!r} is of {source.first} updates, and the training is to end after "
-            f"{len(source)}; make it longer"
+            f"{training.checkpoint.name!r} is of {n_done} updates, and the training is to end after {n_all}; "
+            "make it longer"
         )
-    train = _train_with_runner
-    if plain or not runner_trains_on(device):
+    if plain or not runner_trains_on(training.device):
         refuse_several(ONE_PROCESS)
-        train = train_plainly
-    return train(objective, source, settings, schedule, folder, development, checkpoint, device)
+        return train_plainly(training)
+    return _train_with_runner(training)
 
 
-def _train_with_runner(
-    objective: RunnerModel,
-    source: Dataset,
-    settings: Mapping,
-    schedule: Schedule,
-    folder: Path,
-    development: Development,
-    checkpoint: Path | None,
-    device: torch.device,
-) -> tuple[torch.nn.Module, int]:
+def _train_with_runner(training: Training) -> tuple[torch.nn.Module, int]:
     """Train with mmengine's Runner, which knows its device."""
     from mmengine.hooks import EMAHook
     from mmengine.optim import OptimWrapper
     from mmengine.runner import Runner
 
+    objective, settings, checkpoint = training.objective, training.settings, training.checkpoint
     averaging = EMAHook(
         ema_type="MomentumAnnealingEMA", momentum=AVERAGE_MOMENTUM, gamma=average_gamma(settings)
     )
     clip_norm = settings["clip_norm"]
     runner = Runner(
-        model=objective if n_processes() == 1 else _parallel(objective.to(device)),
-        work_dir=str(folder),
-        train_dataloader=load_batches(source, settings, device),
+        model=objective if n_processes() == 1 else _parallel(objective.to(training.device)),
+        work_dir=str(training.folder),
+        train_dataloader=load_batches(training.source, settings, training.device),
         train_cfg={"by_epoch": False, "max_iters": settings["iterations"]},
         optim_wrapper=OptimWrapper(
             make_optimizer(objective, settings),
@@ -136,23 +139,21 @@ def _train_with_runner(
             },
             "sampler_seed": None,  # the source has no sampler: a batch depends on its index alone
         },
-        custom_hooks=_hooks(averaging, settings, schedule, folder, development),
+        custom_hooks=_hooks(averaging, training),
         visualizer={"type": "Visualizer", "vis_backends": curves()},
         log_processor={"by_epoch": False},
         log_level="INFO",
         load_from=None if checkpoint is None else str(checkpoint),
         resume=checkpoint is not None,
         randomness={"seed": settings["seed"], "diff_rank_seed": n_processes() > 1},
-        experiment_name=folder.name,
+        experiment_name=training.folder.name,
         cfg={},
     )
     runner.train()
     return averaging.ema_model.module.network, runner.iter
 
 
-def _hooks(
-    averaging: object, settings: Mapping, schedule: Schedule, folder: Path, development: Development
-) -> list:
+def _hooks(averaging: object, training: Training) -> list:
     from avloc.training.hooks import (
         DevelopmentHook,
         FamilyCountHook,
@@ -161,12 +162,13 @@ def _hooks(
         ScheduleHook,
     )
 
+    settings, schedule, folder = training.settings, training.schedule, training.folder
     return [
         ScheduleHook(schedule),
         averaging,  # its weights are what a checkpoint's state_dict holds and what is written in the end
         LossHook(interval=settings["log_every"], folder=folder),
         DevelopmentHook(
-            measure=development.measure,
+            measure=training.development.measure,
             interval=settings["evaluate_every"],
             folder=folder,
             schedule=schedule,

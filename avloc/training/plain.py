@@ -5,13 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import Dataset
 
 from avloc.training.batches import load_batches
 from avloc.training.checkpoints import restore_checkpoint, save_checkpoint, write_counts
@@ -20,22 +18,13 @@ from avloc.training.optimization import AVERAGE_MOMENTUM, Schedule, average_gamm
 from avloc.training.records import record_development, record_losses
 
 if TYPE_CHECKING:
-    from avloc.training.engine import Development
+    from avloc.training.engine import Training
 
 logger = logging.getLogger(__name__)
 
 
-def train_plainly(
-    objective: RunnerModel,
-    source: Dataset,
-    settings: Mapping,
-    schedule: Schedule,
-    folder: Path,
-    development: "Development",
-    checkpoint: Path | None,
-    device: torch.device,
-) -> tuple[nn.Module, int]:
-    """Train on ``device`` until the schedule ends.
+def train_plainly(training: "Training") -> tuple[nn.Module, int]:
+    """Train until the schedule ends.
 
     Returns
     -------
@@ -44,18 +33,20 @@ def train_plainly(
     int
         Updates that it is made of, those of earlier sessions too.
     """
+    objective, settings, schedule = training.objective, training.settings, training.schedule
     torch.manual_seed(settings["seed"])
-    objective.to(device).train()
+    objective.to(training.device).train()
     optimizer = make_optimizer(objective, settings)
     averaged = averaged_of(objective, settings)
     n_updates, counts = 0, Counter()
-    if checkpoint is not None:
-        told = restore_checkpoint(checkpoint, objective, optimizer, averaged)
+    if training.checkpoint is not None:
+        told = restore_checkpoint(training.checkpoint, objective, optimizer, averaged)
         n_updates, counts = int(told["iter"]), Counter(told.get("families", {}))
     finished, began = schedule.finished(n_updates), time.monotonic()
-    for batch in () if finished else load_batches(source, settings, device, first=n_updates):
+    batches = () if finished else load_batches(training.source, settings, training.device, first=n_updates)
+    for batch in batches:
         schedule.set_rates(optimizer.param_groups, n_updates)
-        losses = update(objective, optimizer, batch.to(device), settings["clip_norm"])
+        losses = update(objective, optimizer, batch.to(training.device), settings["clip_norm"])
         averaged.update_parameters(objective)
         n_updates += 1
         counts.update(batch.families)
@@ -63,19 +54,19 @@ def train_plainly(
         if n_updates % settings["log_every"] == 0:
             took = (time.monotonic() - began) / settings["log_every"]
             _log(n_updates, losses, optimizer.param_groups[0]["lr"], took, schedule)
-            record_losses(folder, losses, iteration=n_updates, rate=optimizer.param_groups[0]["lr"])
+            record_losses(training.folder, losses, iteration=n_updates, rate=optimizer.param_groups[0]["lr"])
             began = time.monotonic()
         if n_updates % settings["evaluate_every"] == 0 or finished:
-            given = {"iteration": n_updates, "folder": folder, "schedule": schedule}
-            record_development(development.measure, averaged.module, **given)
+            given = {"iteration": n_updates, "folder": training.folder, "schedule": schedule}
+            record_development(training.development.measure, averaged.module, **given)
             finished = finished or schedule.finished(n_updates)
         if n_updates % settings["checkpoint_every"] == 0 or finished:
             meta = {"iter": n_updates, "epoch": 0, "seed": settings["seed"], "families": dict(counts)}
             meta |= schedule.state()
-            save_checkpoint(folder, meta, objective, optimizer, averaged)
+            save_checkpoint(training.folder, meta, objective, optimizer, averaged)
         if finished:
             break
-    write_counts(folder / "families.json", counts, n_updates=n_updates)
+    write_counts(training.folder / "families.json", counts, n_updates=n_updates)
     return averaged.module.network, n_updates
 
 

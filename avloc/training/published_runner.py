@@ -20,7 +20,7 @@ from avloc.models.weights.importing import LANDMARK_LIMIT, SPEECH_LIMIT
 from avloc.models.weights.store import save_weights
 from avloc.training.checkpoints import BEST, keep_run, progress_of, restore_best, starting_checkpoint
 from avloc.training.devices import choose_device
-from avloc.training.engine import ONE_PROCESS, run_loop, work_folder
+from avloc.training.engine import ONE_PROCESS, Training, run_loop, work_folder
 from avloc.training.optimization import Plateau
 from avloc.training.parallel import gathered, is_main, n_processes, rank, refuse_several, together
 from avloc.training.published_development import FeatureDevelopment
@@ -146,17 +146,10 @@ def _train(
     keep_run(folder, _what_decides(cfg, sets), resume=checkpoint is not None)
     objective = PublishedObjective(network, alpha=settings["alpha"], bfloat16=device.type == "cuda")
     lengths = {"iterations": len(batches), "evaluate_every": batches.per_epoch}
-    _, n_updates = run_loop(
-        objective,
-        batches,
-        settings | lengths,
-        schedule,
-        folder,
-        development,
-        checkpoint,
-        device,
-        plain=plain,
+    training = Training(
+        objective, batches, settings | lengths, schedule, folder, development, checkpoint, device
     )
+    _, n_updates = run_loop(training, plain=plain)
     gathered(None)  # what the one process wrote last is there for all
     return restore_best(folder, objective) | {"n_updates": n_updates, "n_recordings": len(batches.indices)}
 

@@ -20,7 +20,7 @@ from avloc.training.batches import BatchSource
 from avloc.training.checkpoints import progress_of, starting_checkpoint
 from avloc.training.development import DevelopmentSet
 from avloc.training.devices import choose_device
-from avloc.training.engine import run_loop, work_folder
+from avloc.training.engine import Training, run_loop, work_folder
 from avloc.training.objective import LossWeights, Objective
 from avloc.training.optimization import ENDLESS, Schedule
 from avloc.training.parallel import refuse_several
@@ -126,9 +126,8 @@ def train(
         seconds=None if minutes is None else minutes * 60,
         used=told.get("elapsed_s", 0.0),
     )
-    averaged, n_updates = run_loop(
-        objective, source, settings, schedule, folder, development, checkpoint, place, plain=plain
-    )
+    training = Training(objective, source, settings, schedule, folder, development, checkpoint, place)
+    averaged, n_updates = run_loop(training, plain=plain)
     cfg["train"]["iterations"] = n_updates
     target = folder / "weights.safetensors"
     save_weights(target, averaged.cpu().eval(), config=cfg, card=unmeasured_card(config))
