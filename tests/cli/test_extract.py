@@ -15,12 +15,9 @@ import torch
 
 from avloc.datasets.feature_set import open_features
 from avloc.features.cache import FeatureCache, FeatureRow, read_features
-from avloc.media.decode import Decoder, VideoBlock
 from avloc.media.encode import write_video
-from avloc.media.probe import open_recording
-from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
-from avloc.models.weights.importing import import_weights
 from avloc.pipelines import encoding, feature_reading
+from avloc.structures.landmarks import LandmarkTrack
 
 CONFORMER = dict(stem_width=4, width=16, n_heads=2, n_blocks=1, hidden=8)
 LENGTHS_S = {"a_1": 1.0, "b_2": 1.0, "c_3": 0.61, "d_4": 1.0, "e_5": 0.61}
@@ -34,16 +31,13 @@ def write_wave(path: Path, duration_s: float, seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
+def home(tmp_path_factory, import_auto_avsr) -> Path:
     """Import small encoders of Auto-AVSR."""
     folder = tmp_path_factory.mktemp("home")
     with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
         patch.setenv("AVLOC_HOME", str(folder))
-        for name, kind in (("lips", AutoAvsrVisualEncoder), ("sound", AutoAvsrAudioEncoder)):
-            state = {f"encoder.{key}": value for key, value in kind(**CONFORMER).state_dict().items()}
-            torch.save(state, folder / "e.pth")
-            import_weights(folder / "e.pth", name, settings=CONFORMER)
+        import_auto_avsr(folder, visual="lips", audio="sound", **CONFORMER)
     return folder
 
 
@@ -351,19 +345,20 @@ def test_streams_that_hold_nothing_are_said_and_not_looked_for_again(run, data, 
 
 @pytest.mark.dataset
 def test_lips_are_cut_by_given_landmarks_and_both_streams_are_read(
-    run, shared_media, home, tmp_path, monkeypatch
+    run, shared_media, landmarks_in_boxes, home, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("AVLOC_HOME", str(home))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
+    data, tracks = tmp_path / "data", tmp_path / "tracks"
+    data.mkdir()
     for name in ("grid-lbax4n", "grid-sbia1a"):
-        shutil.copy(shared_media / "genuine" / f"{name}.mpg", tmp_path / "data")
-    write_tracks(tmp_path / "data" / "grid-lbax4n.mpg", tmp_path / "tracks")
+        shutil.copy(shared_media / "genuine" / f"{name}.mpg", data)
+    write_tracks(landmarks_in_boxes(data / "grid-lbax4n.mpg"), tracks / "grid-lbax4n.npz")
     entries = [
         {"file": f"grid-{n}.mpg", "n_fakes": 0, "split": "test", "duration": 3.0}
         for n in ("lbax4n", "sbia1a")
     ]
-    (tmp_path / "data" / "metadata.json").write_text(json.dumps(entries))
+    (data / "metadata.json").write_text(json.dumps(entries))
     arguments = ("lavdf", "--root", "data", "--out", "features", "--device", "cpu", "--tracks", "tracks")
     code, _, err = run("extract", *arguments, "--encoders", "audio=sound,visual=lips")
     assert code == 3
@@ -373,23 +368,14 @@ def test_lips_are_cut_by_given_landmarks_and_both_streams_are_read(
     (item,) = open_features("features", "lavdf", root="data")
     assert item.visual.shape == item.audio.shape == (16, 74)
     assert {n: s.n_frames for n, s in told["grid-lbax4n.mpg"].features.items()} == {"audio": 74, "visual": 75}
-    (tmp_path / "tracks" / "grid-sbia1a.npz").write_bytes(b"no")
+    (tracks / "grid-sbia1a.npz").write_bytes(b"no")
     assert run("extract", *arguments, "--encoders", "audio=sound,visual=lips").code == 3
     assert rows_of(tmp_path / "features")[-1].reasons == ("unrecognised",)
-    write_tracks(tmp_path / "data" / "grid-sbia1a.mpg", tmp_path / "tracks")
+    write_tracks(landmarks_in_boxes(data / "grid-sbia1a.mpg"), tracks / "grid-sbia1a.npz")
     assert run("extract", *arguments, "--encoders", "audio=sound,visual=lips").code == 0
     assert len(open_features("features", "lavdf", root="data")) == 2
 
 
-def write_tracks(path: Path, folder: Path) -> None:
-    """Four points in the boxes that the built-in search finds."""
-    folder.mkdir(exist_ok=True)
-    rows = {}
-    for block in Decoder(open_recording(path)):
-        for faces in block.faces if isinstance(block, VideoBlock) else ():
-            for i in np.flatnonzero(faces.present):
-                rows.setdefault(int(block.source_index[i]), faces.boxes[i])
-    x, y, width, height = np.array([rows[key] for key in sorted(rows)], dtype=np.float64).T
-    places = [(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.5, 0.78)]
-    points = np.stack([np.stack([x + a * width, y + b * height], axis=1) for a, b in places], axis=1)
-    np.savez(folder / f"{path.stem}.npz", points=points.astype(np.float32), frame=np.array(sorted(rows)))
+def write_tracks(track: LandmarkTrack, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, points=track.points, frame=track.frame)

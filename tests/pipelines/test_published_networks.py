@@ -8,19 +8,15 @@ from avloc import ops
 from avloc.decoding.proposals import Proposals
 from avloc.decoding.published import PublishedQuirks
 from avloc.decoding.select import Selection, rank, suppress
-from avloc.features.crops import MOUTH_DOWN
-from avloc.features.landmarks import CENTRE_UP, WIDTH_OF_EYES, WIDTH_OF_FACE
 from avloc.features.mean_face import mouth_patch, smooth_landmarks
 from avloc.media.decode import Decoder, VideoBlock
 from avloc.media.probe import open_recording
 from avloc.media.protocol import LANDMARK_CROP
 from avloc.models.dimodif import DiMoDif
-from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.weights.importing import DECODING, import_weights
 from avloc.pipelines.loading import load_localizer
 from avloc.pipelines.windows import WindowPlan, next_window
 from avloc.structures import Status
-from avloc.structures.landmarks import LandmarkTrack
 
 CONFORMER = dict(stem_width=4, width=768, n_heads=2, n_blocks=1, hidden=8)
 CLIP = "genuine/vretalk2.mp4"  # 126 frames
@@ -53,25 +49,10 @@ def test_what_is_left_of_several_windows_is_suppressed_hard_and_of_one_not_at_al
     assert kept.scores.tolist() == scores[ops.segment_nms(segments, scores, 0.7)].tolist() == [0.9, 0.0004]
 
 
-def track_of(path) -> LandmarkTrack:
-    """Four points around the boxes that the built-in search finds."""
-    rows = {}
-    for block in Decoder(open_recording(path)):
-        for faces in block.faces if isinstance(block, VideoBlock) else ():
-            for i in np.flatnonzero(faces.present):
-                rows.setdefault(int(block.source_index[i]), faces.boxes[i])
-    x, y, width, height = np.array([rows[key] for key in sorted(rows)], dtype=np.float64).T
-    eyes = width / (WIDTH_OF_EYES + WIDTH_OF_FACE)
-    mouth = np.stack([x + width / 2, y + (MOUTH_DOWN * height + CENTRE_UP * width)], axis=1)
-    offsets = np.array([[-0.5, -1.0], [0.5, -1.0], [0.0, -0.4], [0.0, 0.0]])
-    points = mouth[:, None] + eyes[:, None, None] * offsets
-    return LandmarkTrack(points.astype(np.float32), frame=np.array(sorted(rows)))
-
-
 @pytest.fixture(scope="module")
-def clip(shared_media):
+def clip(shared_media, landmarks_in_boxes):
     path = shared_media / CLIP
-    return path, track_of(path)
+    return path, landmarks_in_boxes(path)
 
 
 @pytest.mark.dataset
@@ -102,16 +83,13 @@ def test_a_crop_by_landmarks_needs_landmarks(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory):
+def imported(tmp_path_factory, import_auto_avsr):
     """A small DiMoDif of 48 frames and its encoders, imported."""
     folder = tmp_path_factory.mktemp("imported")
     with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
         patch.setenv("AVLOC_HOME", str(folder))
-        for name, kind in (("visual", AutoAvsrVisualEncoder), ("audio", AutoAvsrAudioEncoder)):
-            state = {f"encoder.{key}": value for key, value in kind(**CONFORMER).state_dict().items()}
-            torch.save(state, folder / "e.pth")
-            import_weights(folder / "e.pth", f"auto-avsr-{name}", settings=CONFORMER)
+        import_auto_avsr(folder, visual="auto-avsr-visual", audio="auto-avsr-audio", **CONFORMER)
         network = DiMoDif(max_length=48, width=32, n_heads=2, hidden=32, n_layers=2)
         torch.nn.init.constant_(network.regression[6].bias, 3.0)  # or untrained segments have no length
         torch.save({"model": network.state_dict()}, folder / "d.pth")

@@ -100,17 +100,12 @@ class _Reader:
 
 
 def read_whisper_ctranslate2(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the encoder of a Whisper model in CTranslate2 form.
+    """Read the encoder of a Whisper model in CTranslate2 form, as ``read_whisper`` gives it.
 
     Parameters
     ----------
     path : str or os.PathLike
         ``model.bin``, or the folder that holds it. Float32 and float16 are read, a quantised file is refused.
-
-    Returns
-    -------
-    dict of str to Tensor [float32]
-        The encoder's entries under OpenAI's names, ``encoder.conv1.weight`` and so on.
 
     Raises
     ------

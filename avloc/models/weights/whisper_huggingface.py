@@ -29,17 +29,12 @@ IN_LAYER = {
 
 
 def read_whisper_huggingface(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the encoder of a Whisper model in Hugging Face's form.
+    """Read the encoder of a Whisper model in Hugging Face's form, as ``read_whisper`` gives it.
 
     Parameters
     ----------
     path : str or os.PathLike
         ``model.safetensors``, or the folder that holds it. Entries of the decoder are not read.
-
-    Returns
-    -------
-    dict of str to Tensor [float32]
-        The encoder's entries under OpenAI's names, ``encoder.conv1.weight`` and so on.
 
     Raises
     ------

@@ -10,18 +10,13 @@ from avloc.models.weights.torch_file import copy_tensors, read_torch_file
 
 
 def read_whisper_openai(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the encoder of a Whisper checkpoint in OpenAI's form.
+    """Read the encoder of a Whisper checkpoint in OpenAI's form, as ``read_whisper`` gives it.
 
     Parameters
     ----------
     path : str or os.PathLike
         ``tiny.pt`` and the like. Read with ``weights_only=True``: a file that holds anything but tensors and
         plain containers is refused and nothing in it is run.
-
-    Returns
-    -------
-    dict of str to Tensor [float32]
-        The encoder's entries under their published names, ``encoder.conv1.weight`` and so on.
 
     Raises
     ------
