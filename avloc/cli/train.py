@@ -25,7 +25,9 @@ from avloc.cli.options import read_encoders
 @click.option(
     "--encoders", metavar="audio=NAME,visual=NAME", help="Which of the encoders that --features holds."
 )
-@click.option("--run", metavar="NAME", help="Which of the folders in runs, where settings differ.")
+@click.option(
+    "--run", multiple=True, metavar="NAME", help="Which folder in runs, once a split, where settings differ."
+)
 @click.option("--work-dir", required=True, metavar="DIR", help="Checkpoints, logs, caches and the weights.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override, as train.iterations=100."
@@ -50,7 +52,7 @@ def train(
     data: str | None,
     root: str | None,
     encoders: str | None,
-    run: str | None,
+    run: tuple[str, ...],
     work_dir: str,
     settings: tuple[str, ...],
     recogniser: str | None,
@@ -83,7 +85,7 @@ def train(
         names = None if encoders is None else read_encoders(encoders)
         weights = train_published(config, FeatureFolder(features, data, root, names, run), **common)
     else:
-        others = {"--data": data, "--root": root, "--encoders": encoders, "--run": run}
+        others = {"--data": data, "--root": root, "--encoders": encoders, "--run": run or None}
         _refuse(others, beside="--pack" if pack else "--media")
         from avloc.training.runner import train as train_network
 

@@ -3,7 +3,7 @@
 Embeddings come from ``avloc extract``, or from the authors' own scripts; who trains does not see which.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -99,7 +99,7 @@ def open_features(
     root: str | Path | None = None,
     split: str | None = None,
     encoders: Mapping[str, str] | None = None,
-    run: str | None = None,
+    run: str | Collection[str] = (),
 ) -> FeatureSet:
     """Open what ``avloc extract`` wrote.
 
@@ -111,8 +111,8 @@ def open_features(
         As of the command.
     encoders : mapping of str to str, optional
         Names of the encoders by stream; needed where a folder holds features of several.
-    run : str, optional
-        Name of a folder in ``runs``; needed where settings differ.
+    run : str or collection of str
+        Name of a folder in ``runs``, or several, of other splits too; needed where settings differ.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def open_features(
     folder, media = Path(folder), find_media(dataset, root=root, split=split)
     references = _references(media, dataset, root, split)
     rows: dict[str, FeatureRow] = {}
-    found = _runs(folder, media, encoders or {}, run)
+    found = _runs(folder, media, encoders or {}, (run,) if isinstance(run, str) else run)
     shards = [path for run in found for path in run.glob("shard-*.jsonl")]
     for path in sorted(shards, key=lambda path: (path.stat().st_mtime_ns, path)):
         latest = {row.id: row for row in read_rows(path)}
@@ -170,7 +170,7 @@ def _references(
 
 
 def _runs(
-    folder: Path, media: MediaFiles, encoders: Mapping[str, str], run: str | None
+    folder: Path, media: MediaFiles, encoders: Mapping[str, str], names: Collection[str]
 ) -> dict[Path, dict[str, Any]]:
     """Find the runs over these recordings; they must agree in all but how the work was shared."""
     asked = {"dataset": media.dataset, "split": media.split, "recordings_sha256": media.sha256}
@@ -178,7 +178,7 @@ def _runs(
     found = {
         path: told
         for path, told in there.items()
-        if encoders.items() <= _names(told).items() and run in (None, path.name)
+        if encoders.items() <= _names(told).items() and (not names or path.name in names)
     }
     listed = ", ".join(f"{path.name} {_names(told)}" for path, told in there.items()) or "none"
     if not found:

@@ -26,7 +26,7 @@ class FeatureFolder:
     dataset: str
     root: str | None = None
     encoders: Mapping[str, str] | None = None
-    run: str | None = None
+    run: tuple[str, ...] = ()
 
     def open(self, split: str) -> FeatureSet:
         """Open a split, and say how much of it there is."""
@@ -64,7 +64,7 @@ def check_features(
     if differing := sorted(key for key in made if made[key] != validated.made[key]):
         raise ConfigError(
             f"{folder!r}: {', '.join(differing)} of the two splits differ: {made} and {validated.made}; "
-            "extract both with the same options, or choose with --encoders"
+            "extract both with the same options, or choose with --encoders or --run"
         )
     if lacking := [stream for stream in STREAMS if stream not in made["encoders"]]:
         raise ConfigError(

@@ -71,14 +71,13 @@ def test_a_pack_takes_the_place_of_recordings(run, calls):
 
 
 def test_features_take_the_place_of_recordings(run, calls):
-    arguments = (
-        "auvire_lavdf --features f --data lavdf --root r --encoders audio=a,visual=b --run x --work-dir w"
-    )
+    arguments = "auvire_lavdf --features f --data lavdf --root r --encoders audio=a,visual=b --work-dir w"
+    arguments += " --run x --run y"
     assert run("train", *arguments.split(), "--set", "train.epochs=2", "--resume").code == 0
     ((config, options),) = calls
     source = options.pop("source")
     assert (config, source.folder, source.dataset, source.root) == ("auvire_lavdf", "f", "lavdf", "r")
-    assert (source.encoders, source.run) == ({"audio": "a", "visual": "b"}, "x")
+    assert (source.encoders, source.run) == ({"audio": "a", "visual": "b"}, ("x", "y"))
     expected = dict(work_dir="w", overrides={"train.epochs": 2}, resume=True, device="auto", plain=False)
     assert options == expected
 

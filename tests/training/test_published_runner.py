@@ -413,6 +413,23 @@ def test_splits_that_were_extracted_otherwise_are_refused(copied, tmp_path):
         train(copied, "dimodif_lavdf", tmp_path / "work")
 
 
+def test_of_features_with_other_settings_a_run_of_each_split_is_chosen(copied, tmp_path):
+    for split in ("train", "dev"):
+        write_features(copied, split, ("ear", "eye"))
+        (copied / "features" / "runs" / f"{split}-ear").rename(copied / "features" / "runs" / f"{split}-half")
+        write_features(copied, split, ("ear", "eye"), settings={"dtype": "float32"})
+    small = SMALL["dimodif_lavdf"] | TRAIN | {"train.epochs": 1}
+    for names, message in (((), "differ in settings"), (("train-half",), "no such features .*'dev'")):
+        source = FeatureFolder(str(copied / "features"), "lavdf", str(copied), run=names)
+        with numbers_kept(), pytest.raises(ConfigError, match=message):
+            train_published("dimodif_lavdf", source, work_dir=str(tmp_path / "w"), overrides=small)
+    source = FeatureFolder(str(copied / "features"), "lavdf", str(copied), run=("train-half", "dev-half"))
+    with numbers_kept():
+        train_published("dimodif_lavdf", source, work_dir=str(tmp_path / "w"), overrides=small)
+    told = json.loads((tmp_path / "w" / "run.json").read_text())
+    assert told["train_split"]["settings"] == told["validation_split"]["settings"] == {"dtype": "float16"}
+
+
 def test_an_encoder_that_is_another_one_or_away_is_refused(copied, tmp_path, monkeypatch):
     for split in ("train", "dev"):
         write_features(copied, split, ("ear", "eye"))
