@@ -41,6 +41,8 @@ def read_all(path: str | Path, warnings: list[str], *, skip_invalid: bool = Fals
         parts = [read_prediction_file(name, skip_invalid=skip_invalid) for name in names]
     else:
         parts = _shards(path, run, warnings, skip_invalid)
+    if not parts and run is not None:
+        raise AnnotationError(f"{str(path)!r}: of the {run['n_shards']} shards of the run none is there")
     if not parts:
         expected = " or ".join(SUFFIXES)
         raise AnnotationError(f"{str(path)!r}: expected files of predictions, {expected}; none is there")

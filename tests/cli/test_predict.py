@@ -291,7 +291,7 @@ def test_the_shards_are_evaluated_as_one_under_the_split_of_the_run(run, fake, l
     assert "shard 2 of 2 is absent: 'runs/shard-2-of-2.jsonl'; avloc predict --shard 2/2 makes it" in err
     path.unlink()
     code, _, err = run(*arguments)
-    assert code == 2 and "none is there" in err
+    assert code == 2 and "of the 2 shards of the run none is there" in err
 
 
 def test_a_hidden_list_becomes_a_submission(run, fake, tmp_path, monkeypatch):
