@@ -1,5 +1,8 @@
 """What is scored: the truth of a split, and predictions that fit it."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,10 +10,13 @@ from avloc.datasets.annotation import in_split
 from avloc.datasets.named import build_dataset, data_set, name_of
 from avloc.errors import AnnotationError
 from avloc.metrics.evaluate import some
-from avloc.metrics.prediction_files import read_scores
+from avloc.metrics.prediction_files import PredictionFile, read_scores
 from avloc.metrics.table import SegmentTable
 from avloc.structures import Reference
 from avloc.studies.predictions import read_all
+
+Reading = Callable[[], tuple[PredictionFile, list[str]]]
+"""Waits for predictions that are being read, and what is said of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +102,29 @@ def load_truth(path: str | Path, settings: Settings) -> Truth:
     return Truth(chosen, others, splits, settings.split)
 
 
-def load_predictions(path: str | Path, truth: Truth, settings: Settings, warnings: list[str]) -> SegmentTable:
-    """Read predictions for ``truth``; what is dropped is told in ``warnings``.
+def start_reading(path: str | Path, settings: Settings) -> Reading:
+    """Read predictions in a thread; the call that is given back waits for them and what was said of them.
+
+    Rows of numbers are read by compiled code, which leaves the interpreter to whoever reads the references.
+    Where that fails, nobody waits for the thread.
+    """
+    future: Future = Future()
+
+    def read() -> None:
+        told: list[str] = []
+        try:
+            future.set_result((read_all(path, told, skip_invalid=settings.skip_invalid), told))
+        except BaseException as error:  # it is raised again where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=read, name="avloc-read-predictions", daemon=True).start()
+    return future.result
+
+
+def load_predictions(
+    path: str | Path, reading: Reading, truth: Truth, settings: Settings, warnings: list[str]
+) -> SegmentTable:
+    """Take the predictions for ``truth`` that are being read; what is dropped is told in ``warnings``.
 
     Raises
     ------
@@ -105,7 +132,9 @@ def load_predictions(path: str | Path, truth: Truth, settings: Settings, warning
         With the file, if they cannot be read, name a recording that the references do not know, or cover a
         part of several splits and no split was named.
     """
-    table = read_all(path, warnings, skip_invalid=settings.skip_invalid).rows
+    file, told = reading()
+    warnings += told
+    table = file.rows
     known = {r.recording_id for r in truth.references}
     others = [i for i in table.ids if i in truth.others]
     unknown = [i for i in table.ids if i not in known and i not in truth.others]

@@ -11,7 +11,7 @@ from avloc.metrics.slices import evaluate_by
 from avloc.metrics.table import SegmentTable
 from avloc.report.files import write_whole
 from avloc.studies.error_table import error_table
-from avloc.studies.loading import Settings, Truth, load_predictions, load_scores, load_truth
+from avloc.studies.loading import Settings, Truth, load_predictions, load_scores, load_truth, start_reading
 from avloc.studies.predictions import split_of
 
 OWN = ("protocol", "n", "n_genuine", "n_references", "n_proposals", "coverage", "intervals", "warnings")
@@ -66,9 +66,11 @@ def score_files(
     get_protocol(settings.protocol)  # refused before anything is read
     settings = replace(settings, split=settings.split or split_of(predictions))
     warnings: list[str] = []
+    reading = start_reading(predictions, settings)
     truth = load_truth(references, settings)
     recording_scores = load_scores(scores, truth, settings, warnings)
-    held = [load_predictions(predictions, truth, settings, warnings)]
+    held = [load_predictions(predictions, reading, truth, settings, warnings)]
+    del reading  # or it would hold the rows, too
     goes_on = with_details or errors is not None or other is not None
     found = evaluate(
         held[0] if goes_on else held.pop(),  # a large table that nobody needs again is let go
@@ -122,7 +124,7 @@ def _comparison(
     rules, warnings = get_protocol(settings.protocol), []
     of_other = load_scores(other_scores, truth, settings, warnings)
     told = []  # load_scores names its file itself
-    second = load_predictions(other, truth, settings, told)
+    second = load_predictions(other, start_reading(other, settings), truth, settings, told)
     second, unusual = checked(second, references, rules, skip_invalid=settings.skip_invalid)
     found = compare(
         proposals,
