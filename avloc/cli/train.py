@@ -19,7 +19,7 @@ from avloc.cli.options import read_encoders
     help="manifest.json of genuine media; may be given several times.",
 )
 @click.option("--pack", metavar="FILE", help="What tools/pack_training.py wrote, in place of --media.")
-@click.option("--features", metavar="DIR", help="What avloc extract wrote, for DiMoDif and AuViRe.")
+@click.option("--features", metavar="DIR", help="What avloc extract wrote, for networks that learn from it.")
 @click.option("--data", metavar="DATASET", help="Data set of --features, named as for avloc extract.")
 @click.option("--root", metavar="PATH", help="Folder of --data, as for avloc extract.")
 @click.option(

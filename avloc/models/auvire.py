@@ -28,7 +28,7 @@ class AuViReOutputs:
 
     ``logits`` (B, T_l), ``offsets`` (B, T_l, 2) frames of 25 Hz to the left and the right end, and
     ``features`` (B, d, T_l) hold an entry a level; point i of a level lies at frame i times its factor.
-    ``reconstructions`` (B, 768, T) by the modality that was read, ``"a"`` and ``"v"``; ``dissimilarity``
+    ``reconstructions`` (B, C, T) by the modality that was read, ``"a"`` and ``"v"``; ``dissimilarity``
     (B, T).
     """
 
@@ -65,9 +65,9 @@ class AuViRe(nn.Module):
         Of ``PAIRS``: what is reconstructed from what.
     operation : {"subtraction", "multiplication"}
         How a reconstruction is compared with what is there.
+    feature_channels : int
+        Channels of the embeddings, those of both streams.
     """
-
-    feature_channels = FEATURE_CHANNELS
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class AuViRe(nn.Module):
         pyramid: bool = True,
         pairs: Sequence[str] = ("av", "aa", "vv"),
         operation: str = "subtraction",
+        feature_channels: int = FEATURE_CHANNELS,
     ) -> None:
         super().__init__()
         unknown = [pair for pair in pairs if pair not in PAIRS]
@@ -90,14 +91,20 @@ class AuViRe(nn.Module):
                 f"pairs are of {PAIRS} and operation of {OPERATIONS}, got {pairs}, {operation!r}"
             )
         self.max_length, self.pairs, self.operation = max_length, tuple(pairs), operation
+        self.feature_channels = feature_channels
         strides = [1] * n_retain + [2 if pyramid else 1] * n_downsample
         factors = list(accumulate(strides, mul))
         self.level_factors = tuple(factors if pyramid else factors[-1:])
         reconstruction = _Reconstruction(
-            length=max_length, width=width, kernel=kernel, n_outer=n_outer, n_halvings=n_halvings
+            channels=feature_channels,
+            length=max_length,
+            width=width,
+            kernel=kernel,
+            n_outer=n_outer,
+            n_halvings=n_halvings,
         )
         encoder = _Encoder(
-            in_channels=len(pairs) * FEATURE_CHANNELS,
+            in_channels=len(pairs) * feature_channels,
             length=max_length,
             width=width,
             kernel=kernel,
@@ -120,7 +127,7 @@ class AuViRe(nn.Module):
 
         Parameters
         ----------
-        visual, audio : Tensor [shape=(B, 768, T), 25 Hz]
+        visual, audio : Tensor [shape=(B, feature_channels, T), 25 Hz]
             Embeddings; what is longer than ``max_length`` is cut, what is shorter filled up with zeros.
         n_valid : Tensor [shape=(B,), frames], optional
             As of ``DiMoDif``, and not read: here padding always counts.
@@ -179,9 +186,11 @@ class _DoublingBlock(nn.Module):
 class _Reconstruction(nn.Module):
     """Embeddings of one modality to those of a modality; its last rectifier makes them 0 or more."""
 
-    def __init__(self, *, length: int, width: int, kernel: int, n_outer: int, n_halvings: int) -> None:
+    def __init__(
+        self, *, channels: int, length: int, width: int, kernel: int, n_outer: int, n_halvings: int
+    ) -> None:
         super().__init__()
-        pre, post = [FEATURE_CHANNELS] + [width] * n_outer, [width] * n_outer + [FEATURE_CHANNELS]
+        pre, post = [channels] + [width] * n_outer, [width] * n_outer + [channels]
         self.projection_pre = _projection(pre, length)
         lengths = [length >> i for i in range(n_halvings + 1)]
         self.encoder = nn.Sequential(

@@ -53,9 +53,9 @@ class DiMoDif(nn.Module):
     mask_padding : bool
         Frames behind the end of a recording are attended to by none. False as in the public code, whose
         weights learnt with padding that counts.
+    feature_channels : int
+        Channels of the embeddings, those of both streams.
     """
-
-    feature_channels = FEATURE_CHANNELS
 
     def __init__(
         self,
@@ -70,12 +70,13 @@ class DiMoDif(nn.Module):
         pyramid: bool = True,
         dropout: float = 0.5,
         mask_padding: bool = False,
+        feature_channels: int = FEATURE_CHANNELS,
     ) -> None:
         super().__init__()
         if task not in TASKS:
             raise ValueError(f"task must be one of {TASKS}, got {task!r}")
         self.task, self.max_length, self.pyramid, self.mask_padding = task, max_length, pyramid, mask_padding
-        self.n_heads = n_heads
+        self.n_heads, self.feature_channels = n_heads, feature_channels
         detects = task == "dfd"
         n_tokens = 2 * max_length + (2 if detects else 1)
         if detects:
@@ -84,7 +85,7 @@ class DiMoDif(nn.Module):
         self.seq_encoder = nn.Embedding(2, width)  # picture, sound
         self.pos_encoder = nn.Embedding(n_tokens, width)
         self.projection = nn.Sequential(
-            nn.Conv1d(FEATURE_CHANNELS, width, 3, padding=1),
+            nn.Conv1d(feature_channels, width, 3, padding=1),
             nn.ReLU(),
             nn.Conv1d(width, width, 3, padding=1),
             nn.ReLU(),
@@ -113,7 +114,7 @@ class DiMoDif(nn.Module):
 
         Parameters
         ----------
-        visual, audio : Tensor [shape=(B, 768, T), 25 Hz]
+        visual, audio : Tensor [shape=(B, feature_channels, T), 25 Hz]
             Embeddings; what is longer than ``max_length`` is cut, what is shorter filled up with zeros.
         n_valid : Tensor [shape=(B,), frames], optional
             Real frames of each row; read where ``mask_padding`` is set.

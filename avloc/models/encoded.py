@@ -6,14 +6,16 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avloc.decoding.proposals import Proposals
 from avloc.decoding.published import PublishedQuirks, decode_levels, decode_tiles, suppress
 from avloc.errors import CheckpointError
 from avloc.models.auvire import AuViRe, AuViReOutputs
 from avloc.models.dimodif import DiMoDif, DiMoDifOutputs
-from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.encoders.two_stem import PIECES
 from avloc.models.weights.card import Card
+from avloc.models.weights.encoders import encoder_of
 from avloc.models.weights.importing import STREAMS, encoder_problems
 from avloc.models.weights.store import load_weights
 
@@ -48,7 +50,8 @@ class EncodedNetwork(nn.Module):
     network : DiMoDif or AuViRe
         Reads embeddings.
     audio_encoder, visual_encoder : nn.Module, optional
-        Give (B, 768, T) at 25 Hz. They may share their weights. Without them only ``score`` can be used, on
+        Give (B, C, T) at 25 Hz, C at most the network's ``feature_channels``; zeros stand for channels that
+        one of them lacks. They may share their weights. Without them only ``score`` can be used, on
         embeddings that were saved.
     quirks : PublishedQuirks
         What of the public code is kept; who cuts the windows heeds ``truncates``.
@@ -56,7 +59,6 @@ class EncodedNetwork(nn.Module):
 
     frame_rate = Fraction(25)
     window_has_cores = False
-    window_fills_up = False
 
     def __init__(
         self,
@@ -78,6 +80,11 @@ class EncodedNetwork(nn.Module):
         encoders = {"audio": self.audio_encoder, "visual": self.visual_encoder}
         return {stream: encoder.inputs for stream, encoder in encoders.items() if encoder is not None}
 
+    @property
+    def window_fills_up(self) -> bool:
+        """Whether short windows are filled up, for an ear that reads whole pieces."""
+        return PIECES in self.inputs.get("audio", ())
+
     def forward(
         self,
         *,
@@ -93,21 +100,35 @@ class EncodedNetwork(nn.Module):
         """
         if audio is None and visual is None:
             raise ValueError("at least one of audio and visual must be given")
-        heard = None if audio is None else self.audio_encoder(audio, audio_mask)[0]
-        seen = None if visual is None else self.visual_encoder(visual, visual_mask)[0]
+        heard = None if audio is None else self._fitted(self.audio_encoder(audio, audio_mask)[0])
+        seen = None if visual is None else self._fitted(self.visual_encoder(visual, visual_mask)[0])
         heard = torch.zeros_like(seen) if heard is None else heard
         seen = torch.zeros_like(heard) if seen is None else seen
-        return self.score(seen, heard)
+        if not self.window_fills_up:
+            return self.score(seen, heard)
+        masks = [mask for mask in (audio_mask, visual_mask) if mask is not None]
+        n_valid = _n_real(torch.stack(masks).any(0)).clamp(1, self.window_frames)
+        return self.decode(self.network(seen, heard, n_valid=n_valid), n_valid, n_frames=seen.shape[2])
+
+    def _fitted(self, embedding: Tensor) -> Tensor:
+        """Cut what filled the window up, and put zeros for channels that an encoder lacks."""
+        lacking = self.network.feature_channels - embedding.shape[1]
+        return functional.pad(embedding[:, :, : self.window_frames], (0, 0, 0, lacking))
 
     def score(self, visual: Tensor, audio: Tensor) -> EncodedOutputs:
-        """Score embeddings (B, 768, T), T at most ``window_frames``; also those that were saved."""
+        """Score embeddings (B, C, T), T at most ``window_frames``; also those that were saved."""
         n_valid = torch.full((visual.shape[0],), visual.shape[2], device=visual.device)
         return self.decode(self.network(visual, audio, n_valid=n_valid), n_valid)
 
-    def decode(self, outputs: DiMoDifOutputs | AuViReOutputs, n_valid: Tensor) -> EncodedOutputs:
-        """Decode what the network said of windows of which ``n_valid`` (B,) frames are real."""
+    def decode(
+        self, outputs: DiMoDifOutputs | AuViReOutputs, n_valid: Tensor, *, n_frames: int | None = None
+    ) -> EncodedOutputs:
+        """Decode what the network said of windows of which ``n_valid`` (B,) frames are real.
+
+        Of its frames ``n_frames`` are told, by default as many as the longest row has.
+        """
         ends = torch.full_like(n_valid, self.network.max_length) if self.quirks.clamps_to_window else n_valid
-        n_frames = int(n_valid.max())
+        n_frames = int(n_valid.max()) if n_frames is None else n_frames
         if isinstance(outputs, AuViReOutputs):
             return self._of_auvire(outputs, n_frames, ends)
         return self._of_dimodif(outputs, n_frames, ends)
@@ -165,9 +186,10 @@ def with_encoders(
     CheckpointError
         If the weights are an encoder, or an encoder is missing or another one than the card names.
     """
-    if not isinstance(network, DiMoDif | AuViRe):
-        if not hasattr(network, "proposals"):
-            raise CheckpointError(f"{card.name!r} is an encoder ({card.network}), which finds nothing itself")
+    is_published = isinstance(network, DiMoDif | AuViRe)
+    if not hasattr(network, "proposals") and not is_published:
+        raise CheckpointError(f"{card.name!r} is an encoder ({card.network}), which finds nothing itself")
+    if not is_published and not network.stored_streams:
         return network
     if not card.encoders:
         raise CheckpointError(
@@ -178,18 +200,23 @@ def with_encoders(
             f"{card.name!r} reads encoders that cannot be used: {'; '.join(problems)}; import them with "
             "'avloc weights import FILE --as NAME', and then the network again"
         )
-    return EncodedNetwork(network, **_load_encoders(card.encoders), quirks=quirks).eval()
+    encoders = _load_encoders(card.encoders)
+    if is_published:
+        return EncodedNetwork(network, **encoders, quirks=quirks).eval()
+    for name, encoder in encoders.items():
+        setattr(network, name, encoder)
+    return network.eval()
 
 
 def _load_encoders(told: Mapping[str, Mapping[str, str]]) -> dict[str, nn.Module]:
     """Load each file once, also where both streams read it."""
-    by_name = {name: load_weights(name)[0] for name in {e["name"] for e in told.values()}}
-    encoders = {}
-    for stream in STREAMS:
-        encoder = by_name[told[stream]["name"]]
-        shared = isinstance(encoder, AvHubertEncoder)
-        encoders[f"{stream}_encoder"] = encoder.of_stream(stream) if shared else encoder
-    return encoders
+    by_name = {name: load_weights(name)[:2] for name in {e["name"] for e in told.values()}}
+    return {f"{stream}_encoder": encoder_of(*by_name[told[stream]["name"]], stream) for stream in STREAMS}
+
+
+def _n_real(mask: Tensor) -> Tensor:
+    """Count the frames up to the last real one of each row of (B, T)."""
+    return (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)
 
 
 def _to_proposals(kept: Tensor, modality: Tensor) -> Proposals:

@@ -12,6 +12,7 @@ from avloc.models.alignment import Aligned, CrossModalAlignment
 from avloc.models.discrepancy import DiscrepancyMap
 from avloc.models.encoders.compact import CompactVisualEncoder
 from avloc.models.encoders.spectral import SpectralEncoder
+from avloc.models.encoders.stored import StoredFeatures
 from avloc.models.encoders.two_stem import PIECE_HOP, TwoStemEncoder
 from avloc.models.heads import FrameHead, PointHead, RecordingHead
 from avloc.models.pyramid import FeaturePyramid
@@ -23,6 +24,7 @@ __all__ = [
     "HierarchicalLocalizer",
     "LocalizerOutputs",
     "SpectralEncoder",
+    "StoredFeatures",
     "TwoStemEncoder",
     "build_network",
 ]
@@ -40,7 +42,8 @@ class LocalizerOutputs:
     (B, 2, T), rows audio and visual. ``recording_logit`` (B,). ``discrepancy`` (B, T) in [0, 1] and its
     logit, ``lag_weights`` (B, 2L+1) over lags of the sound, ``lag_evidence`` (B, 2L+1, T) the cosine at each
     lag in each frame, ``aligned`` and ``residual``, and ``sound`` (B, C), the mean
-    embedding of the sound, are None where a stream is absent.
+    embedding of the sound, are None where a stream is absent. Without a discrepancy map ``discrepancy``, its
+    logit and ``residual`` are None.
     """
 
     score_logits: tuple[Tensor, ...]
@@ -67,8 +70,10 @@ class HierarchicalLocalizer(nn.Module):
     ----------
     audio_encoder, visual_encoder : nn.Module or None
         None: the network has no such branch.
-    alignment, discrepancy : nn.Module or None
+    alignment : CrossModalAlignment or None
         Needed where both encoders are there.
+    discrepancy : DiscrepancyMap or None
+        Without it what the alignment finds is not fused, and there is no discrepancy curve.
     pyramid : FeaturePyramid
         Levels; its width is the width of the fusion.
     n_head_layers : int
@@ -129,9 +134,10 @@ class HierarchicalLocalizer(nn.Module):
                 visual_channels=visual_encoder.sync_channels,
                 **cfg["alignment"],
             )
-            discrepancy = DiscrepancyMap(
-                embedding_channels=alignment.channels, max_lag=alignment.max_lag, **cfg["discrepancy"]
-            )
+            if cfg["discrepancy"] is not None:
+                discrepancy = DiscrepancyMap(
+                    embedding_channels=alignment.channels, max_lag=alignment.max_lag, **cfg["discrepancy"]
+                )
         return cls(
             audio_encoder=audio_encoder,
             visual_encoder=visual_encoder,
@@ -147,6 +153,12 @@ class HierarchicalLocalizer(nn.Module):
         """Name the transforms that each branch reads, by stream."""
         branches = {"audio": self.audio_encoder, "visual": self.visual_encoder}
         return {name: branch.inputs for name, branch in branches.items() if branch is not None}
+
+    @property
+    def stored_streams(self) -> tuple[str, ...]:
+        """Name the streams whose embeddings are made elsewhere (``StoredFeatures``)."""
+        branches = {"audio": self.audio_encoder, "visual": self.visual_encoder}
+        return tuple(name for name, branch in branches.items() if isinstance(branch, StoredFeatures))
 
     def forward(
         self,
@@ -177,8 +189,9 @@ class HierarchicalLocalizer(nn.Module):
             fused = fused + masked(self.fuse_visual(seen), visual_mask)
         if heard is not None and seen is not None:
             aligned = self.alignment(heard, audio_mask, seen, visual_mask)
-            compared, map_logit, residual = self.discrepancy(aligned)
-            fused = fused + masked(self.fuse_discrepancy(compared), aligned.mask)
+            if self.discrepancy is not None:
+                compared, map_logit, residual = self.discrepancy(aligned)
+                fused = fused + masked(self.fuse_discrepancy(compared), aligned.mask)
         stream_masks = torch.stack(
             [_or_none(audio, audio_mask, mask), _or_none(visual, visual_mask, mask)], dim=1
         )

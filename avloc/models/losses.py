@@ -56,6 +56,21 @@ def masked_bce(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (plain * weight).sum() / weight.sum().clamp_min(1.0)
 
 
+def roughness(logits: Tensor, weight: Tensor) -> Tensor:
+    """Average the squared second difference over time of scores, a penalty of what is high in frequency.
+
+    Parameters
+    ----------
+    logits : Tensor [shape=(B, C, T)]
+        Of scores in [0, 1].
+    weight : Tensor [shape=(B, C, T)]
+        1 for frames that count, else 0; a difference counts where all three of its frames do.
+    """
+    bend = logits.sigmoid().diff(dim=2).diff(dim=2)
+    counts = weight[..., 2:] * weight[..., 1:-1] * weight[..., :-2]
+    return (bend**2 * counts).sum() / counts.sum().clamp_min(1.0)
+
+
 def synchrony_contrast(
     audio: Tensor,
     visual: Tensor,

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from avloc.decoding.proposals import Proposals
 from avloc.features.audio import PIECE_FRAMES, PIECE_HOP, RATE, SAMPLES_PER_FRAME
 from avloc.features.prepare import prepare
-from avloc.models.encoders.two_stem import EncodedPieces
+from avloc.models.encoders.two_stem import PIECES, EncodedPieces
 from avloc.pipelines.windows import Window, fill_up
-
-PIECES = "whisper_mel"  # the input whose encoding neighbouring windows share
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import torch
 
 from avloc.features.audio import SAMPLES_PER_FRAME
 from avloc.features.prepare import prepare
+from avloc.models.encoders.two_stem import PIECES
 from avloc.models.weights.encoders import StreamEncoder
-from avloc.pipelines.analyse import PIECES
 from avloc.pipelines.failures import is_out_of_memory
 from avloc.pipelines.whole_streams import Stream
 from avloc.pipelines.windows import fill_up, whole_pieces

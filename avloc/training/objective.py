@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avloc.models.hierarchical import LocalizerOutputs
-from avloc.models.losses import distance_iou, masked_bce, quality_focal, synchrony_contrast
+from avloc.models.losses import (
+    distance_iou,
+    masked_bce,
+    quality_focal,
+    roughness,
+    synchrony_contrast,
+)
 from avloc.training.assignment import assign_frames, assign_points
 
 CONTRAST_LAG = 25  # frames: lags to either side that compete in the synchrony contrast
@@ -65,7 +71,10 @@ def map_tensors(value: object, change: Callable[[Tensor], Tensor]) -> object:
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weight of each term; a term whose inputs are absent from a batch is zero."""
+    """Weight of each term; a term whose inputs are absent from a batch is zero.
+
+    ``low_pass`` is of a prior over time: the curve of inside scores changes slowly.
+    """
 
     score: float = 1.0
     distance: float = 1.0
@@ -76,6 +85,7 @@ class LossWeights:
     discrepancy: float = 0.5
     synchrony: float = 0.5
     residual: float = 0.2
+    low_pass: float = 0.0
 
 
 class RunnerModel(nn.Module):
@@ -183,10 +193,11 @@ class Objective(RunnerModel):
         # to be learnt for itself.
         inside_weight = real * (1 + 2 * inside) * (1 - 0.5 * zone)
         boundary_weight = real * (1 + 5 * zone)
-        return {
+        terms = {
             "inside": masked_bce(outputs.inside_logits, inside, inside_weight),
             "boundary": masked_bce(outputs.boundary_logits, zone, boundary_weight),
         }
+        return terms | ({"low_pass": roughness(outputs.inside_logits, real)} if self.weights.low_pass else {})
 
     def _synchrony(self, outputs: LocalizerOutputs, batch: TrainingBatch) -> dict[str, Tensor]:
         if outputs.aligned is None:
@@ -201,6 +212,8 @@ class Objective(RunnerModel):
             max_lag=CONTRAST_LAG,
             sharpness=self.contrast_sharpness.exp(),
         )
+        if outputs.discrepancy_logit is None:
+            return {"synchrony": contrast}
         weight = both.float() * (1 + 2 * batch.mismatch)
         residual = (outputs.residual**2).sum(1) * genuine
         return {

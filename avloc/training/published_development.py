@@ -1,18 +1,22 @@
-"""Figures of DiMoDif and AuViRe while they learn: predictions on a split, scored under a protocol."""
+"""Predictions of what learns from features on a split, and their figures while it learns."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from avloc.decoding.published import PublishedQuirks
+from avloc.errors import ConfigError
 from avloc.metrics.evaluate import evaluate
 from avloc.metrics.table import SegmentTable
-from avloc.models.encoded import EncodedNetwork
-from avloc.training.objective import map_tensors
+from avloc.models.weights.store import load_weights, read_header
+from avloc.structures import Reference
+from avloc.training.learners import Learner, learner_of
 from avloc.training.parallel import gathered, n_processes, rank
 from avloc.training.published_features import PublishedExamples
+from avloc.training.published_source import FeatureFolder, channels_stored
 
 NO_FIGURES = (
     "protocol",
@@ -36,23 +40,27 @@ class FeatureDevelopment:
         Its recordings.
     protocol : str
         As of ``metrics.evaluate``.
-    quirks : PublishedQuirks
-        Of the decoding.
+    learner : Learner
+        Reads what the network answers.
     batch_size, workers : int
         How it is read.
     """
 
     examples: PublishedExamples
     protocol: str
-    quirks: PublishedQuirks
+    learner: Learner
     batch_size: int
     workers: int
 
     def measure(self, network: nn.Module) -> dict[str, float | None]:
         """Give the figures of the protocol; several processes share the work and get the same."""
+        return self._figures(*self.predict(network))
+
+    def predict(self, network: nn.Module) -> tuple[SegmentTable, dict[str, float]]:
+        """Give segments in seconds and a score of every recording; several processes share the work."""
         parts = gathered(self._predict(network))
         scores = {name: score for _, own in parts for name, score in own.items()}
-        return self._figures(SegmentTable.joined([table for table, _ in parts]), scores)
+        return SegmentTable.joined([table for table, _ in parts]), scores
 
     def of_nothing(self) -> dict[str, float | None]:
         """Give the same figures of no proposals at all: which there are, and which the split leaves open."""
@@ -67,7 +75,6 @@ class FeatureDevelopment:
     def _predict(self, network: nn.Module) -> tuple[SegmentTable, dict[str, float]]:
         """Predict the recordings of this process: segments in seconds, and scores by id."""
         device = next(network.parameters()).device
-        decoder = EncodedNetwork(network, quirks=self.quirks)
         own = range(rank(), len(self.examples), n_processes())
         loader = DataLoader(Subset(self.examples, own), batch_size=self.batch_size, num_workers=self.workers)
         ids = iter(self.examples.features.references[i].recording_id for i in own)
@@ -75,16 +82,48 @@ class FeatureDevelopment:
         for batch in loader:
             proposals = {}
             given = {name: batch[name].to(device) for name in ("visual", "audio", "n_valid")}
-            outputs = decoder.decode(_without_features(network(**given)), batch["n_valid"])
-            for found, logit in zip(outputs.proposals, outputs.recording_logit, strict=True):
+            for rows, score in self.learner.predict(network, given):
                 name = next(ids)
-                times = torch.cat((found.scores[:, None], found.segments), dim=1)
-                proposals[name], scores[name] = times.double().tolist(), float(logit.sigmoid())
+                proposals[name], scores[name] = rows.double().tolist(), score
             tables.append(SegmentTable.from_rows(proposals))  # of all recordings the lists would be gigabytes
         return SegmentTable.joined(tables), scores
 
 
-def _without_features(outputs: object) -> object:
-    """Move to the CPU, where suppression is quicker, what decoding reads."""
-    large = {name: () for name in ("tokens", "features") if hasattr(outputs, name)}
-    return map_tensors(replace(outputs, **large), Tensor.cpu)
+def predict_features(
+    weights: str | Path, source: FeatureFolder, split: str
+) -> tuple[dict[str, list], dict[str, float], tuple[Reference, ...]]:
+    """Let weights that were trained on features predict a split from its features, one window a recording.
+
+    Returns
+    -------
+    dict of str to list
+        Rows (score, start, end in seconds) of each recording.
+    dict of str to float
+        Score of each recording.
+    tuple of Reference
+        The truth of the recordings that have features.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights cannot be read.
+    ConfigError
+        If they do not learn from features, or the features are not those that they read.
+    """
+    network, card, _ = load_weights(weights)
+    config, _ = read_header(weights)
+    learner = learner_of(network, config)
+    features = source.open(split)
+    made = {stream: told["name"] for stream, told in features.made["encoders"].items()}
+    if made != {stream: told["name"] for stream, told in card.encoders.items()}:
+        raise ConfigError(f"{card.name!r} reads features of {dict(card.encoders)}, got those of {made}")
+    settings = config["train"]
+    examples = learner.examples(features, channels_stored(features))
+    development = FeatureDevelopment(
+        examples, settings["protocol"], learner, settings["batch_size"], settings["workers"]
+    )
+    with torch.inference_mode():
+        table, scores = development.predict(network)
+    rows = np.stack((table.scores, table.starts, table.ends), axis=1)
+    ends = zip(table.ids, table.splits[:-1], table.splits[1:], strict=True)
+    return {name: rows[first:last].tolist() for name, first, last in ends}, scores, features.references

@@ -1,6 +1,6 @@
 """What DiMoDif and AuViRe learn from: embeddings of one length, and the targets of every frame."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, default_collate
 
 from avloc.datasets.feature_set import FeatureItem, FeatureSet
 from avloc.models.auvire import FEATURE_CHANNELS
+from avloc.models.weights.importing import STREAMS
 from avloc.structures import Reference
 from avloc.training.objective import Batch
 from avloc.training.published_targets import RATE_HZ, assign_published, assign_tiles
@@ -29,14 +30,24 @@ class PublishedExamples(Dataset):
     tiles : bool
         Targets of picture and sound apart, as DiMoDif has them; else of both together, as AuViRe has them.
         Where a set does not say which stream was forged, both were.
-    channels : int
-        Of the embeddings.
+    channels : int or mapping of str to int
+        That the network reads, of both streams or by stream.
+    stored : mapping of str to int, optional
+        Channels of the embeddings by stream, where there are fewer: zeros stand for the rest.
     """
 
     def __init__(
-        self, features: FeatureSet, *, n_frames: int, tiles: bool, channels: int = FEATURE_CHANNELS
+        self,
+        features: FeatureSet,
+        *,
+        n_frames: int,
+        tiles: bool,
+        channels: int | Mapping[str, int] = FEATURE_CHANNELS,
+        stored: Mapping[str, int] | None = None,
     ) -> None:
-        self.features, self.n_frames, self.tiles, self.channels = features, n_frames, tiles, channels
+        self.features, self.n_frames, self.tiles = features, n_frames, tiles
+        self.channels = dict.fromkeys(STREAMS, channels) if isinstance(channels, int) else dict(channels)
+        self.stored = self.channels | dict(stored or {})
 
     def __len__(self) -> int:
         return len(self.features)
@@ -59,28 +70,29 @@ class PublishedExamples(Dataset):
         """
         item = self.features[index]
         return {
-            "visual": self._filled(item.visual, item),
-            "audio": self._filled(item.audio, item),
+            "visual": self._filled("visual", item.visual, item),
+            "audio": self._filled("audio", item.audio, item),
             "n_valid": torch.tensor(self._n_valid(item)),
-            "targets": self._targets(item.reference),
+            "targets": self._targets(index),
         }
 
     def _n_valid(self, item: FeatureItem) -> int:
         there = [rows.shape[1] for rows in (item.visual, item.audio) if rows is not None]
         return min(self.n_frames, max(there, default=0))
 
-    def _filled(self, rows: np.ndarray | None, item: FeatureItem) -> Tensor:
-        filled = torch.zeros(self.channels, self.n_frames)
+    def _filled(self, stream: str, rows: np.ndarray | None, item: FeatureItem) -> Tensor:
+        filled = torch.zeros(self.channels[stream], self.n_frames)
         if rows is None:
             return filled
-        if len(rows) != self.channels:
-            name = item.reference.recording_id
-            raise ValueError(f"{name!r}: expected features of {self.channels} channels, got {len(rows)}")
+        if len(rows) != self.stored[stream]:
+            name, expected = item.reference.recording_id, self.stored[stream]
+            raise ValueError(f"{name!r}: expected features of {expected} channels, got {len(rows)}")
         n = min(rows.shape[1], self.n_frames)
-        filled[:, :n] = torch.from_numpy(rows[:, :n])
+        filled[: len(rows), :n] = torch.from_numpy(rows[:, :n])
         return filled
 
-    def _targets(self, reference: Reference) -> Tensor:
+    def _targets(self, index: int) -> Tensor:
+        reference = self.features.references[index]
         whole = [(segment.start, segment.end) for segment in reference.segments]
         if not self.tiles:
             return assign_published(whole, self.n_frames)
@@ -129,6 +141,8 @@ class FeatureBatches(Dataset):
         Batches before it are None: they were trained on before the run was resumed.
     rank, n_ranks : int
         Which of several processes asks.
+    modality_dropout : float [0, 1]
+        Share of the rows that lose sound or picture, where they have both: it counts as absent.
     """
 
     def __init__(
@@ -142,10 +156,11 @@ class FeatureBatches(Dataset):
         first: int = 0,
         rank: int = 0,
         n_ranks: int = 1,
+        modality_dropout: float = 0.0,
     ) -> None:
         self.examples, self.indices, self.batch_size = examples, np.asarray(indices), batch_size
         self.epochs, self.seed, self.first = epochs, seed, first
-        self.rank, self.n_ranks = rank, n_ranks
+        self.rank, self.n_ranks, self.modality_dropout = rank, n_ranks, modality_dropout
         self._order = (-1, self.indices)  # of the epoch that was asked for last
 
     @property
@@ -169,7 +184,18 @@ class FeatureBatches(Dataset):
         # The last batch may have fewer rows than there are processes: who has none repeats one that weighs 0.
         given = default_collate([self.examples[int(i)] for i in (own if len(own) else rows[:1])])
         references = self.examples.features.references
+        if self.modality_dropout:
+            rng = np.random.default_rng([self.seed, epoch, place])
+            dropped, stream = rng.random(len(rows)) < self.modality_dropout, rng.integers(2, size=len(rows))
+            _drop(given, dropped[self.rank :: self.n_ranks], stream[self.rank :: self.n_ranks])
         return FeatureBatch(**given, share=share, families=tuple(family_of(references[int(i)]) for i in rows))
+
+
+def _drop(given: dict[str, Tensor], dropped: np.ndarray, stream: np.ndarray) -> None:
+    """Take a stream out of the rows that ``dropped`` (B,) names; none that is the only one."""
+    both = (given["audio"].flatten(1).any(1) & given["visual"].flatten(1).any(1)).numpy()
+    for number, name in enumerate(STREAMS):
+        given[name][torch.from_numpy(dropped & (stream == number) & both)] = 0.0
 
 
 def family_of(reference: Reference) -> str:

@@ -1,4 +1,4 @@
-"""A training of DiMoDif or AuViRe on extracted features in one place: start, loop, result."""
+"""A training on extracted features in one place: start, loop, result."""
 
 import hashlib
 import logging
@@ -11,21 +11,18 @@ import torch
 
 from avloc.config import load_config
 from avloc.datasets.feature_set import FeatureSet
-from avloc.decoding.published import PublishedQuirks
 from avloc.errors import CheckpointError
-from avloc.models.auvire import AuViRe
-from avloc.models.dimodif import DiMoDif
 from avloc.models.weights.card import Card, unmeasured_card
-from avloc.models.weights.importing import LANDMARK_LIMIT, SPEECH_LIMIT
+from avloc.models.weights.importing import LANDMARK_LIMIT, SPEECH_ENCODERS, SPEECH_LIMIT
 from avloc.models.weights.store import save_weights
 from avloc.training.checkpoints import BEST, keep_run, progress_of, restore_best, starting_checkpoint
 from avloc.training.devices import choose_device
 from avloc.training.engine import ONE_PROCESS, Training, run_loop, work_folder
+from avloc.training.learners import Learner, learner_of
 from avloc.training.optimization import Plateau
 from avloc.training.parallel import gathered, is_main, n_processes, rank, refuse_several, together
 from avloc.training.published_development import FeatureDevelopment
-from avloc.training.published_features import FeatureBatches, PublishedExamples, reaches_beyond
-from avloc.training.published_objective import PublishedObjective
+from avloc.training.published_features import FeatureBatches, reaches_beyond
 from avloc.training.published_settings import check_settings
 from avloc.training.published_source import FeatureFolder, check_features
 from avloc.training.runner import build_checked
@@ -45,10 +42,11 @@ def train_published(
     device: str = "auto",
     plain: bool = False,
 ) -> Path:
-    """Train DiMoDif or AuViRe and write the best weights by validation, ``weights.safetensors``.
+    """Train DiMoDif, AuViRe or avloc's own network and write the best weights by validation.
 
-    ``work_dir`` gets them, the newest checkpoints, ``best.pth``, ``losses.jsonl``, ``development.jsonl`` and
-    ``families.json``. Several processes that torchrun started train together and write once.
+    ``work_dir`` gets them as ``weights.safetensors``, and the newest checkpoints, ``best.pth``,
+    ``losses.jsonl``, ``development.jsonl``, ``families.json``. Several processes that torchrun started train
+    together and write once.
 
     Parameters
     ----------
@@ -86,16 +84,17 @@ def train_published(
     settings = cfg["train"]
     torch.manual_seed(settings.get("seed", 0))
     network = build_checked(cfg["model"])
-    check_settings(cfg, network)
+    learner = learner_of(network, cfg)
+    check_settings(cfg, learner)
     if plain:
         refuse_several(ONE_PROCESS)
     place, folder = choose_device(device), work_folder(work_dir)
     kind, target = type(network).__name__, folder / "weights.safetensors"
     sets = {name: source.open(settings[name]) for name in ("train_split", "validation_split")}
-    encoders = check_features(source.folder, sets["train_split"], sets["validation_split"], network)
+    encoders, stored = check_features(source.folder, *sets.values(), learner)
     checkpoint = starting_checkpoint(folder, resume=resume)
     with together(place) as place:
-        best = _train(network, cfg, sets, folder, checkpoint, place, plain=plain)
+        best = _train(learner, stored, cfg, sets, folder, checkpoint, place, plain=plain)
         if is_main():
             card = _card(config, kind, source, settings, encoders, best, overrides or {})
             save_weights(target, network.cpu().eval(), config=cfg, card=card, exact=True)
@@ -104,7 +103,8 @@ def train_published(
 
 
 def _train(
-    network: DiMoDif | AuViRe,
+    learner: Learner,
+    stored: Mapping[str, int],
     cfg: Mapping,
     sets: Mapping[str, FeatureSet],
     folder: Path,
@@ -113,20 +113,20 @@ def _train(
     *,
     plain: bool,
 ) -> dict:
-    """Train, leave the best weights in ``network`` and give what is said of them and of the run."""
+    """Train, leave the best weights in the network and give what is said of them and of the run."""
     settings = cfg["train"]
-    given = {"n_frames": network.max_length, "tiles": isinstance(network, DiMoDif)}
-    examples = {name: PublishedExamples(features, **given) for name, features in sets.items()}
-    first, told = progress_of(checkpoint, network)
+    examples = {name: learner.examples(features, stored) for name, features in sets.items()}
+    first, told = progress_of(checkpoint, learner.network)
     batches = FeatureBatches(
         examples["train_split"],
-        indices=_trained_on(sets["train_split"], network.max_length, drops_late=settings["drops_late"]),
+        indices=_trained_on(sets["train_split"], learner.n_frames, drops_late=settings["drops_late"]),
         batch_size=settings["batch_size"],
         epochs=settings["epochs"],
         seed=settings["seed"],
         first=first,
         rank=rank(),
         n_ranks=n_processes(),
+        modality_dropout=settings.get("modality_dropout", 0.0),
     )
     schedule = Plateau(
         iterations=len(batches),
@@ -138,13 +138,13 @@ def _train(
     development = FeatureDevelopment(
         examples["validation_split"],
         protocol=settings["protocol"],
-        quirks=PublishedQuirks.from_mapping(cfg["decoding"].get("published", {})),
+        learner=learner,
         batch_size=settings["batch_size"],
         workers=settings["workers"],
     )
     schedule.check(development.of_nothing())  # not only after the first epoch
     keep_run(folder, _what_decides(cfg, sets), resume=checkpoint is not None)
-    objective = PublishedObjective(network, alpha=settings["alpha"], bfloat16=device.type == "cuda")
+    objective = learner.objective(bfloat16=device.type == "cuda")
     lengths = {"iterations": len(batches), "evaluate_every": batches.per_epoch}
     training = Training(
         objective, batches, settings | lengths, schedule, folder, development, checkpoint, device
@@ -192,6 +192,7 @@ def _card(
     command += [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
     validation = f"{dataset} {settings['validation_split']}, protocol {settings['protocol']}"
     chosen = " + ".join(settings["monitor"])
+    of_public = any(told["network"] in SPEECH_ENCODERS for told in encoders.values())
     return replace(
         unmeasured_card(name, network=kind, version="trained"),
         data=(
@@ -205,8 +206,7 @@ def _card(
         figures={f"{validation}, one window a recording": {**best["figures"], "updates": best["iter"]}},
         limits=(
             f"chosen by {chosen} of the figures above, which therefore tell nothing of other recordings",
-            SPEECH_LIMIT,
-            LANDMARK_LIMIT,
+            *((SPEECH_LIMIT, LANDMARK_LIMIT) if of_public else ()),
         ),
         commands=(shlex.join(command),),
         encoders=encoders,

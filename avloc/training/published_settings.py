@@ -1,26 +1,25 @@
-"""Settings of a training of DiMoDif or AuViRe that cannot work are refused before anything is read."""
+"""Settings of a training on features that cannot work are refused before anything is read."""
 
 import math
 from collections.abc import Mapping
 from numbers import Real
 
-from torch import nn
-
 from avloc.config import load_config
 from avloc.errors import ConfigError
 from avloc.metrics.protocols import PROTOCOLS
-from avloc.models.auvire import AuViRe
-from avloc.models.dimodif import DiMoDif
 from avloc.registry import suggest
+from avloc.training.learners import Learner
+from avloc.training.parallel import refuse_several
 
 RANGES = {
     **dict.fromkeys(("epochs", "batch_size", "stop_after", "log_every", "checkpoint_every"), (1, math.inf)),
     **dict.fromkeys(("learning_rate", "weight_decay", "patience", "workers", "seed"), (0, math.inf)),
-    **dict.fromkeys(("alpha", "rate_factor"), (0, 1)),
+    **dict.fromkeys(("alpha", "rate_factor", "modality_dropout"), (0, 1)),
+    "n_frames": (1, math.inf),
 }
 
 
-def check_settings(cfg: Mapping, network: nn.Module) -> None:
+def check_settings(cfg: Mapping, learner: Learner) -> None:
     """Refuse what would fail, or train something else, only after hours.
 
     Raises
@@ -28,18 +27,12 @@ def check_settings(cfg: Mapping, network: nn.Module) -> None:
     ConfigError
         With the key, what was expected and what came.
     """
-    if not isinstance(network, DiMoDif | AuViRe):
-        name = type(network).__name__
-        raise ConfigError(f"{name} does not learn from features; give --media or --pack, or another config")
-    if getattr(network, "task", "tfl") != "tfl":
-        raise ConfigError(f"model.task must be 'tfl' to be trained, got {network.task!r}")
-    settings, known = cfg["train"], load_config("dimodif_lavdf")["train"]
-    if unknown := sorted(settings.keys() - known.keys()):
-        raise ConfigError(f"unknown key 'train.{unknown[0]}'; {suggest(unknown[0], known)}")
-    if missing := sorted(known.keys() - settings.keys()):
-        raise ConfigError(f"the configuration lacks the keys {missing} of train")
+    if not learner.in_several:
+        refuse_several(f"{type(learner.network).__name__} is trained by one")
+    settings, known = cfg["train"], load_config(learner.known_config)["train"]
+    _check_keys(settings, known, "train")
     for key, (low, high) in RANGES.items():
-        if not _is_between(settings[key], low, high):
+        if key in known and not _is_between(settings[key], low, high):
             expected = f"at least {low}" if high == math.inf else f"from {low} to {high}"
             raise ConfigError(f"train.{key} must be {expected}, got {settings[key]!r}")
     if not all(_is_between(beta, 0, 1) and beta < 1 for beta in settings["betas"]):
@@ -58,6 +51,16 @@ def check_settings(cfg: Mapping, network: nn.Module) -> None:
             "train.validation_split must be neither what is trained on nor a test split, got "
             f"{settings['validation_split']!r}"
         )
+
+
+def _check_keys(given: Mapping, known: Mapping, where: str) -> None:
+    if unknown := sorted(given.keys() - known.keys()):
+        raise ConfigError(f"unknown key '{where}.{unknown[0]}'; {suggest(unknown[0], known)}")
+    if missing := sorted(known.keys() - given.keys()):
+        raise ConfigError(f"the configuration lacks the keys {missing} of {where}")
+    for key, inner in known.items():
+        if isinstance(inner, Mapping):
+            _check_keys(given[key], inner, f"{where}.{key}")
 
 
 def _is_between(value: object, low: float, high: float) -> bool:

@@ -11,9 +11,10 @@ from avloc.datasets.pack import Unpacked, unpack
 from avloc.errors import ConfigError
 from avloc.features.audio import PIECE_FRAMES, PIECE_HOP
 from avloc.media.recode import can_recode
+from avloc.models.encoders.stored import StoredFeatures
 from avloc.models.hierarchical import build_network
 from avloc.models.weights.card import unmeasured_card
-from avloc.models.weights.importing import DEFAULT_ENCODERS
+from avloc.models.weights.importing import DEFAULT_ENCODERS, STREAMS
 from avloc.models.weights.store import load_weights, save_weights
 from avloc.models.weights.whisper import read_whisper
 from avloc.training.batches import BatchSource
@@ -92,7 +93,7 @@ def train(
     """
     cfg = load_config(config, overrides=dict(overrides or {}))
     settings = cfg["train"]
-    if cfg["model"].get("type") in DEFAULT_ENCODERS:
+    if _reads_features(cfg["model"]):
         raise ConfigError(f"{config!r} learns from features of avloc extract; give --features and --data")
     refuse_several("only a network that learns from features is trained by several")
     place = choose_device(device)
@@ -132,6 +133,12 @@ def train(
     target = folder / "weights.safetensors"
     save_weights(target, averaged.cpu().eval(), config=cfg, card=unmeasured_card(config))
     return target
+
+
+def _reads_features(model: Mapping) -> bool:
+    encoders = (model.get(f"{stream}_encoder") or {} for stream in STREAMS)
+    is_own = any(encoder.get("type") == StoredFeatures.__name__ for encoder in encoders)
+    return is_own or model.get("type") in DEFAULT_ENCODERS
 
 
 def _open_pack(pack: str, cache: Path, settings: Mapping, network: torch.nn.Module) -> Unpacked:

@@ -14,4 +14,5 @@ model = dict(
     pyramid=True,
     pairs=["av", "aa", "vv"],
     operation="subtraction",
+    feature_channels=768,
 )

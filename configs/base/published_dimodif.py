@@ -15,4 +15,5 @@ model = dict(
     dropout=0.5,
     # The public code has padding attended to, which its weights learnt; who trains anew masks it.
     mask_padding=True,
+    feature_channels=768,
 )

@@ -7,13 +7,17 @@ import torch
 
 from avloc.decoding.published import PublishedQuirks
 from avloc.errors import CheckpointError
+from avloc.features.prepare import prepare
 from avloc.models.auvire import AuViRe
 from avloc.models.dimodif import DiMoDif
 from avloc.models.encoded import EncodedNetwork, with_encoders
 from avloc.models.encoders.auto_avsr import AutoAvsrAudioEncoder, AutoAvsrVisualEncoder
 from avloc.models.encoders.av_hubert import AvHubertEncoder
+from avloc.models.encoders.compact import CompactVisualEncoder
+from avloc.models.encoders.two_stem import TwoStemEncoder
 from avloc.models.weights.importing import import_weights
 from avloc.models.weights.store import load_weights
+from avloc.pipelines.windows import WindowPlan
 
 CONFORMER = dict(stem_width=4, width=768, n_heads=2, n_blocks=1, hidden=8)
 HUBERT = dict(stem_width=4, width=768, n_heads=2, n_layers=1, hidden=8)
@@ -166,3 +170,26 @@ def test_rows_of_a_batch_have_ends_of_their_own(kind):
         torch.testing.assert_close(both.proposals[row].segments, alone.proposals[0].segments)
         torch.testing.assert_close(both.proposals[row].scores, alone.proposals[0].scores)
         torch.testing.assert_close(both.recording_logit[row], alone.recording_logit[0])
+
+
+@pytest.mark.parametrize("n_frames", [100, 128])
+def test_an_ear_of_whole_pieces_gives_a_window_what_its_embeddings_give(n_frames):
+    """The window is filled up to a piece, the eye has fewer channels: both as in the features of training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ear = TwoStemEncoder(width=12, n_layers=1, n_heads=2, recogniser_channels=8, spectral_channels=4)
+        eye = CompactVisualEncoder(width=4, out_channels=6, n_blocks=1)
+        head = DiMoDif(max_length=128, width=16, n_heads=2, hidden=16, n_layers=1, feature_channels=12)
+        waveform, crops = 0.1 * torch.randn(1, 640 * 160), torch.randn(1, 160, 96, 96)
+    network = EncodedNetwork(head, audio_encoder=ear, visual_encoder=eye).eval()
+    assert WindowPlan.of(network).fills_up and not WindowPlan.of(small("tfl")).fills_up
+    mask = torch.arange(160)[None] < n_frames
+    audio = prepare(ear.inputs, waveform=waveform, audio_mask=mask)
+    with torch.inference_mode():
+        outputs = network(audio=audio, audio_mask=mask, visual=(crops,), visual_mask=mask)
+        heard, seen = (encoder(x, mask)[0] for encoder, x in ((ear, audio), (eye, (crops,))))
+        seen = torch.cat((seen, torch.zeros(1, 6, 160)), dim=1)
+        expected = network.score(seen[:, :, :n_frames], heard[:, :, :n_frames])
+    assert torch.equal(outputs.proposals[0].segments, expected.proposals[0].segments)
+    assert torch.equal(outputs.recording_logit, expected.recording_logit)
+    assert outputs.inside_logits.shape == (1, 2, 128)

@@ -125,3 +125,14 @@ def test_windows_may_share_less() -> None:
     assert build_network(SMALL | {"window_hop_frames": 480}).window_hop_frames == 480
     with pytest.raises(ValueError, match="multiple of 120 below 640, got 500"):
         build_network(SMALL | {"window_hop_frames": 500})
+
+
+def test_without_a_discrepancy_map_the_lag_is_found_all_the_same():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(SMALL | {"discrepancy": None}).eval()
+    with torch.inference_mode():
+        outputs = network(**make_window())
+    assert outputs.discrepancy is outputs.discrepancy_logit is outputs.residual is None
+    assert outputs.lag_weights.shape == (2, 17) and outputs.aligned is not None
+    assert not hasattr(network, "fuse_discrepancy")

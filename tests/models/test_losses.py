@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from avloc.models.losses import distance_iou, masked_bce, quality_focal, synchrony_contrast
+from avloc.models.losses import distance_iou, masked_bce, quality_focal, roughness, synchrony_contrast
 
 
 def test_distance_iou_of_a_hand_worked_pair():
@@ -54,3 +54,18 @@ def test_contrast_of_nothing_usable_is_zero_and_differentiable():
     )
     loss.backward()
     assert loss.item() == 0.0
+
+
+def test_roughness_is_of_bends_between_frames_that_count():
+    straight = torch.linspace(0.1, 0.9, 9).logit().expand(1, 2, 9)
+    everywhere = torch.ones(1, 2, 9)
+    assert float(roughness(straight, everywhere)) < 1e-10
+    scores = torch.full((1, 1, 5), 0.2)
+    scores[0, 0, 2] = 0.8  # second differences of 0.6, -1.2 and 0.6
+    torch.testing.assert_close(
+        roughness(scores.logit(), torch.ones(1, 1, 5)), torch.tensor((0.36 + 1.44 + 0.36) / 3)
+    )
+    torch.testing.assert_close(
+        roughness(scores.logit(), torch.tensor([[[1.0, 1.0, 1.0, 0.0, 0.0]]])), torch.tensor(0.36)
+    )
+    assert float(roughness(scores.logit(), torch.zeros(1, 1, 5))) == 0.0

@@ -46,10 +46,24 @@ SMALL = {
         "model.dropout": 0.0,  # what is dropped depends on how often numbers were drawn
     },
     "auvire_lavdf": {"model.max_length": N_FRAMES, "model.width": 8, "model.n_halvings": 1},
+    "avloc_lavdf": {
+        "train.n_frames": N_FRAMES,
+        "train.averaging": False,
+        "train.weight_decay": 0.0,
+        "model.audio_encoder.out_channels": 768,
+        "model.visual_encoder.out_channels": 768,
+        "model.alignment.channels": 8,
+        "model.discrepancy.channels": 8,
+        "model.pyramid.channels": 16,
+        "model.pyramid.n_levels": 3,
+        "model.pyramid.n_heads": 2,
+        "model.pyramid.dropout": 0.0,
+    },
 }
 TRAIN = {"train.epochs": 3, "train.batch_size": 4, "train.workers": 0, "train.log_every": 1}
 TRAIN |= {"train.checkpoint_every": 2}
 KINDS = sorted(SMALL)
+PUBLISHED = sorted(kind for kind in SMALL if not kind.startswith("avloc"))
 
 
 @contextmanager
@@ -146,7 +160,7 @@ def home(root, monkeypatch):
 
 
 def train(root: Path, kind: str, folder: Path, overrides: dict | None = None, **options) -> Path:
-    audio = "ear" if kind.startswith("dimodif") else "hubert"
+    audio = "hubert" if kind.startswith("auvire") else "ear"
     source = FeatureFolder(str(root / "features"), "lavdf", str(root), {"audio": audio})
     with numbers_kept():
         return train_published(
@@ -176,15 +190,19 @@ def test_what_is_written_says_where_it_comes_from_and_localizes(trained, kind):
     network, card, _ = load_weights(path)
     config, _ = read_header(path)
     assert type(network).__name__ == card.network == config["model"]["type"]
-    expected = ["ear", "eye"] if kind.startswith("dimodif") else ["hubert", "hubert"]
+    expected = ["hubert", "hubert"] if kind.startswith("auvire") else ["ear", "eye"]
     assert [card.encoders[stream]["name"] for stream in ("audio", "visual")] == expected
     assert card.data[0]["n_recordings"] == 9 and card.commands[0].startswith(f"avloc train {kind} --features")
-    assert "--set train.epochs=3" in card.commands[0] and "--set model.max_length=32" in card.commands[0]
+    length = f"--set {'model.max_length' if kind in PUBLISHED else 'train.n_frames'}={N_FRAMES}"
+    assert "--set train.epochs=3" in card.commands[0] and length in card.commands[0]
     (figures,) = card.figures.values()
     rows = {row["iteration"]: row for row in lines(trained[kind] / "development.jsonl")}
     assert figures["AP@0.5"] == rows[figures["updates"]]["AP@0.5"]
     found = with_encoders(network, card)
-    assert found.window_frames == N_FRAMES and set(found.inputs) == {"audio", "visual"}
+    assert found.window_frames == (N_FRAMES if kind in PUBLISHED else 640) and set(found.inputs) == {
+        "audio",
+        "visual",
+    }
     load_localizer(path)
 
 
@@ -203,7 +221,11 @@ def test_the_card_does_not_say_where_the_data_lie(root, tmp_path):
 def test_losses_and_figures_are_told_and_counted(trained, kind):
     losses = lines(trained[kind] / "losses.jsonl")
     assert [row["iteration"] for row in losses] == list(range(1, 10))
-    assert all(row["loss"] == row["loss_published"] and row["rate"] == 1e-3 for row in losses)
+    terms = [{name: value for name, value in row.items() if name.startswith("loss_")} for row in losses]
+    assert all(row["rate"] == 1e-3 for row in losses) and all(
+        (len(term) == 1) == (kind in PUBLISHED) and np.isclose(row["loss"], sum(term.values()))
+        for row, term in zip(losses, terms, strict=True)
+    )
     figures = lines(trained[kind] / "development.jsonl")
     assert [row["iteration"] for row in figures] == [3, 6, 9]
     assert {"AP@0.5", "AP@0.95", "AR@100", "AUC"} < set(figures[0])
@@ -293,6 +315,58 @@ def test_the_best_weights_belong_beside_the_checkpoints(root, trained, tmp_path)
     (tmp_path / "last_checkpoint").write_text("iter_8.pth")
     with pytest.raises(CheckpointError, match="best.pth belongs beside the checkpoint 'iter_8.pth'"):
         train(root, "auvire_lavdf", tmp_path, resume=True)
+
+
+def test_avloc_is_trained_by_one_process(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="2 processes, but HierarchicalLocalizer is trained by one"):
+        train(root, "avloc_lavdf", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"train.modality_dropout": 1.5}, "train.modality_dropout must be from 0 to 1, got 1.5"),
+        ({"train.n_frames": 0}, "train.n_frames must be at least 1, got 0"),
+        ({"train.losses": {"scores": 1.0}}, "did you mean 'score'"),
+    ],
+)
+def test_settings_of_avloc_that_cannot_work_are_refused(root, tmp_path, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        train(root, "avloc_lavdf", tmp_path, wrong)
+
+
+def test_a_file_without_a_key_of_avloc_is_refused(root, tmp_path):
+    values = load_config("avloc_lavdf", overrides=TRAIN | SMALL["avloc_lavdf"])
+    del values["train"]["n_frames"], values["train"]["losses"]["low_pass"]
+    config, source = tmp_path / "own.py", FeatureFolder(str(root / "features"), "lavdf", str(root))
+    config.write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()))
+    with numbers_kept(), pytest.raises(ConfigError, match="lacks the keys .'n_frames'. of train"):
+        train_published(str(config), source, work_dir=str(tmp_path / "work"))
+    values["train"]["n_frames"] = 8
+    config.write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()))
+    with numbers_kept(), pytest.raises(ConfigError, match="lacks the keys .'low_pass'. of train.losses"):
+        train_published(str(config), source, work_dir=str(tmp_path / "work"))
+
+
+ABLATIONS = {
+    "no alignment": {"model.alignment.max_lag": 0, "model.alignment.reach": 0},
+    "no discrepancy map": {"model.discrepancy": None},
+    "no pyramid": {"model.pyramid.n_levels": 1},
+    "no targets of frames": {"train.losses.inside": 0.0, "train.losses.boundary": 0.0},
+    "low-pass prior": {"train.losses.low_pass": 10.0},
+    "everything dropped": {"train.modality_dropout": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_parts_of_avloc_are_left_out_by_the_configuration(root, tmp_path, name):
+    path = train(root, "avloc_lavdf", tmp_path, {"train.epochs": 1} | ABLATIONS[name], plain=True)
+    (first, *_) = lines(tmp_path / "losses.jsonl")
+    assert ("loss_low_pass" in first) == (name == "low-pass prior")
+    assert ("loss_discrepancy" in first) == (name != "no discrepancy map")
+    network, card, _ = load_weights(path)
+    assert with_encoders(network, card).inputs["audio"] == ("waveform",)
 
 
 def test_late_recordings_are_left_out_where_that_is_asked_for(root, tmp_path):
@@ -404,6 +478,18 @@ def test_there_must_be_a_recording_to_train_on(copied, tmp_path):
     (copied / "features" / "runs" / "train-ear" / "shard-1-of-1.jsonl").write_text("")
     with pytest.raises(ConfigError, match="no recording of the training split has features"):
         train(copied, "dimodif_lavdf", tmp_path / "work")
+
+
+def test_the_network_can_be_as_wide_as_other_features(copied, tmp_path):
+    for split in ("train", "dev"):
+        write_features(copied, split, ("ear", "eye"), channels=20)
+    path = train(copied, "dimodif_lavdf", tmp_path, {"model.feature_channels": 20, "train.epochs": 1})
+    assert load_weights(path)[0].feature_channels == 20
+    with pytest.raises(ConfigError, match="AuViRe reads 768; .*, or set model.feature_channels to 20"):
+        source = FeatureFolder(str(copied / "features"), "lavdf", str(copied))
+        train_published("auvire_lavdf", source, work_dir=str(tmp_path / "a"), overrides=SMALL["auvire_lavdf"])
+    with pytest.raises(ConfigError, match="or set model.audio_encoder.out_channels to 20"):
+        train(copied, "avloc_lavdf", tmp_path / "b")
 
 
 def test_splits_that_were_extracted_otherwise_are_refused(copied, tmp_path):

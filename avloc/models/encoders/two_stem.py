@@ -15,6 +15,7 @@ from avloc.models.encoders.whisper import WhisperEncoder
 from avloc.models.temporal import ConvBlock, masked
 from avloc.registry import ENCODERS
 
+PIECES = "whisper_mel"  # the input that is cut into pieces: shorter windows are filled up to whole ones
 PIECE_FRAMES = 160  # 6.4 s: the recogniser reads pieces of this length
 PIECE_HOP = 120  # 4.8 s
 OVERLAP = PIECE_FRAMES - PIECE_HOP

@@ -57,6 +57,13 @@ def load_encoder(name: str, stream: str) -> StreamEncoder:
     if stream not in STREAMS:
         raise ValueError(f"stream must be one of {STREAMS}, got {stream!r}")
     network, card, sha256 = load_weights(name)
+    encoder = encoder_of(network, card, stream)
+    kind = type(encoder).__name__
+    return StreamEncoder(stream, encoder, card.name, kind, stream_sha256(sha256, stream, kind))
+
+
+def encoder_of(network: nn.Module, card: Card, stream: str) -> nn.Module:
+    """Take the encoder of a stream out of what ``load_weights`` gave; CheckpointError if there is none."""
     if isinstance(network, WhisperEncoder):
         network = _of_whisper(network, card)
     if isinstance(network, AvHubertEncoder):
@@ -67,13 +74,13 @@ def load_encoder(name: str, stream: str) -> StreamEncoder:
         encoder = network
     else:
         encoder = None
-    is_picture = encoder is not None and any(kind in PICTURES for kind in encoder.inputs)
-    if encoder is None or is_picture != (stream == "visual"):
+    inputs = () if encoder is None else encoder.inputs
+    is_picture = any(kind in PICTURES for kind in inputs)
+    if not inputs or is_picture != (stream == "visual"):
         raise CheckpointError(
-            f"{name!r} ({card.network}) holds no encoder of the {stream} stream; name another"
+            f"{card.name!r} ({card.network}) holds no encoder of the {stream} stream; name another"
         )
-    kind = type(encoder).__name__
-    return StreamEncoder(stream, encoder, card.name, kind, stream_sha256(sha256, stream, kind))
+    return encoder
 
 
 def stream_sha256(file_sha256: str, stream: str, kind: str) -> str:
