@@ -11,7 +11,7 @@ BUILT_FROM := pyproject.toml setup.py MANIFEST.in $(shell find csrc -type f 2>/d
 PACKAGE := $(shell find avloc configs -type f -not -name '*.pyc' -not -name '*.so' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format clean study study-full
 
 demo: $(VENV)/installed
 	@$(BIN)/avloc localize demo/talking_head.mp4 --format json --output $(VENV)/demo.json
@@ -19,6 +19,12 @@ demo: $(VENV)/installed
 
 test: $(VENV)/editable
 	$(BIN)/python -m pytest -n 2
+
+# 'make study MEDIA=folder': corpus, features, three networks and a table from genuine recordings of talking faces.
+# WORK keeps every stage, so that the same command goes on where it was stopped.
+study study-full: $(VENV)/installed
+	@test -n '$(MEDIA)' || { echo "name a folder of genuine recordings: make $@ MEDIA=folder" >&2; exit 1; }
+	@$(BIN)/python tools/study.py --media '$(MEDIA)' --work '$(or $(WORK),work/$@)' $(if $(filter study-full,$@),--full)
 
 lint: $(VENV)/editable
 	$(BIN)/ruff check .

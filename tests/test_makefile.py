@@ -76,6 +76,23 @@ def test_the_tests_replace_the_plain_install_of_the_demo(make):
 
 
 @pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        (["study", "MEDIA=my talks"], "tools/study.py --media my talks --work work/study"),
+        (["study-full", "MEDIA=talks", "WORK=w"], "tools/study.py --media talks --work w --full"),
+    ],
+)
+def test_a_study_is_of_the_folder_that_is_named(make, given, asked):
+    assert make(*given) == ["-m venv .venv", "pip install .", asked]
+
+
+def test_a_study_without_a_folder_says_what_to_name(make):
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make("study")
+    assert b"make study MEDIA=folder" in refused.value.stderr
+
+
+@pytest.mark.parametrize(
     ("changed", "installs"), [("csrc/a.cpp", "pip install ."), ("avloc/a.py", "pip install .")]
 )
 def test_a_changed_source_is_installed_again(make, changed, installs):
