@@ -16,7 +16,7 @@ model = dict(
         attention_from=2,
         n_heads=4,
         dropout=0.1,
-        expansion=2,
+        expansion=2.0,
     ),
     head=dict(n_head_layers=2),
     window_hop_frames=360,
