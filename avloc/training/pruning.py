@@ -29,12 +29,15 @@ class HiddenLayer:
         The layer that makes them, then its normalisation, if there is one.
     reader : str
         The layer that reads them.
+    part : tuple of str
+        First and last layer of the part of the network that the channels are hidden in.
     n_reads : int
         Inputs of the reader that one channel is: bands or elements of a kernel.
     """
 
     makers: tuple[str, ...]
     reader: str
+    part: tuple[str, str]
     n_reads: int = 1
 
     @property
@@ -50,7 +53,8 @@ def prune(
     """Cut hidden channels of a network down to the number that another one has, and fit what reads them.
 
     Hidden are the channels of feed-forward pairs in the recogniser and in ``ConvBlock``, and of the
-    convolutions of ``LogSpectraStem``. Channels go in steps, those first without which the layer behind,
+    convolutions of ``LogSpectraStem``; parts that read or give other numbers of channels than before are left
+    out. Channels go in steps, those first without which the layer behind,
     fitted anew to its old output on the sound of ``batches`` by least squares, changes least.
 
     Parameters
@@ -74,16 +78,14 @@ def prune(
        1992.
     """
     state = dict(wide.eval().state_dict())
-    layers = [
-        layer
-        for layer in _hidden_layers(wide)
-        if layer.width_key in wanted and len(wanted[layer.width_key]) < len(state[layer.width_key])
-    ]
+    layers = [layer for layer in _hidden_layers(wide) if _is_narrower(layer, state, wanted)]
     if not layers:
         return {}
     products = _products(wide, {layer.reader for layer in layers}, batches)
     touched = set()
     for layer in layers:
+        if layer.reader not in products:
+            continue  # sound alone does not reach it
         weight, bias = (state[f"{layer.reader}.{name}"] for name in ("weight", "bias"))
         read = torch.cat((weight.flatten(1), bias[:, None]), dim=1).double()
         n_kept = len(wanted[layer.width_key])
@@ -98,29 +100,42 @@ def prune(
     return {key: value for key, value in state.items() if key.rpartition(".")[0] in touched}
 
 
+def _is_narrower(layer: HiddenLayer, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
+    first, last = (f"{name}.weight" for name in layer.part)
+    if not {layer.width_key, first, last} <= wanted.keys():
+        return False
+    as_before = wanted[first].shape[1:] == state[first].shape[1:] and len(wanted[last]) == len(state[last])
+    return as_before and len(wanted[layer.width_key]) < len(state[layer.width_key])
+
+
 def _hidden_layers(network: nn.Module) -> Iterator[HiddenLayer]:
     """List hidden layers, before those that are made of them."""
     for name, module in network.named_modules():
         if name.endswith(".mlp"):
-            yield HiddenLayer((f"{name}.0",), f"{name}.2")
+            yield HiddenLayer((f"{name}.0",), f"{name}.2", (f"{name}.0", f"{name}.2"))
         elif isinstance(module, ConvBlock):
-            yield HiddenLayer((f"{name}.expand",), f"{name}.reduce")
+            expand, reduce = f"{name}.expand", f"{name}.reduce"
+            yield HiddenLayer((expand,), reduce, (expand, reduce))
         elif isinstance(module, LogSpectraStem):
             readers = [*(f"{name}.convs.{i}" for i in range(1, len(module.convs))), f"{name}.project"]
             for i, reader in enumerate(readers):
                 weight = network.get_submodule(reader).weight
                 n_reads = weight[0].numel() // module.convs[i].out_channels
-                yield HiddenLayer((f"{name}.convs.{i}", f"{name}.norms.{i}"), reader, n_reads)
+                makers = (f"{name}.convs.{i}", f"{name}.norms.{i}")
+                yield HiddenLayer(makers, reader, (f"{name}.convs.0", f"{name}.project"), n_reads)
 
 
 def _products(wide: nn.Module, readers: set[str], batches: Iterable[TrainingBatch]) -> dict[str, Tensor]:
-    """Sum the products of all that each reader reads, and 1 for its bias, over positions: (n + 1, n + 1)."""
-    products = dict.fromkeys(readers, 0.0)
+    """Sum the products of all that each reader reads, and 1 for its bias, over positions: (n + 1, n + 1).
+
+    What is never read has none.
+    """
+    products: dict[str, Tensor] = {}
 
     def add(name: str, module: nn.Module, x: Tensor) -> None:
         rows = _rows(module, x)
         rows = torch.cat((rows, rows.new_ones(len(rows), 1)), dim=1).double()
-        products[name] = products[name] + rows.T @ rows
+        products[name] = products.get(name, 0.0) + rows.T @ rows
 
     stems = [module for module in wide.modules() if isinstance(module, LogSpectraStem)]
     hooks = [

@@ -8,17 +8,33 @@ import torch
 from torch import nn
 
 from avloc.models.hierarchical import build_network
+from avloc.models.temporal import ConvBlock
 from avloc.training.pruning import prune
 
 WIDTHS = (6, 8, 10)
 
 
-def network(seed: int, *, hidden: int = 24, widths: tuple = WIDTHS, expansion: float = 2.0) -> nn.Module:
+def network(
+    seed: int,
+    *,
+    hidden: int = 24,
+    widths: tuple = WIDTHS,
+    expansion: float = 2.0,
+    pyramid_channels: int = 8,
+    spectral_channels: int = 6,
+    width: int = 8,
+) -> nn.Module:
     """A small network of sound alone whose normalisations have seen something."""
     torch.manual_seed(seed)
-    ear = {"type": "TwoStemEncoder", "width": 8, "n_layers": 1, "n_heads": 2, "hidden": hidden}
-    ear |= {"recogniser_channels": 6, "spectral_channels": 6, "spectral_widths": widths}
-    pyramid = {"channels": 8, "n_levels": 2, "n_stem_blocks": 1, "n_heads": 2, "expansion": expansion}
+    ear = {"type": "TwoStemEncoder", "width": width, "n_layers": 1, "n_heads": 2, "hidden": hidden}
+    ear |= {"recogniser_channels": 6, "spectral_channels": spectral_channels, "spectral_widths": widths}
+    pyramid = {
+        "channels": pyramid_channels,
+        "n_levels": 2,
+        "n_stem_blocks": 1,
+        "n_heads": 2,
+        "expansion": expansion,
+    }
     model = {"type": "HierarchicalLocalizer", "audio_encoder": ear, "visual_encoder": None}
     made = build_network(model | {"pyramid": pyramid, "head": {"n_head_layers": 1}})
     for name, values in made.named_buffers():
@@ -117,6 +133,25 @@ def test_only_layers_that_become_narrower_are_given_and_the_wide_network_stays()
     assert all(torch.equal(wide.state_dict()[key], value) for key, value in before.items())
     assert not wide.training and not any(module.training for module in wide.modules())
     assert not any(module._forward_pre_hooks for module in wide.modules())
+
+
+def test_parts_with_other_inputs_or_outputs_are_left_out():
+    """A narrower pyramid, log spectra of other channels, and blocks of another recogniser start fresh."""
+    for change in ({"pyramid_channels": 4}, {"spectral_channels": 4}, {"width": 4}):
+        narrow = network(1, hidden=12, widths=(3, 4, 5), expansion=1.0, **change).state_dict()
+        cut = prune(network(0), narrow, SOUND[:1])
+        assert cut and all(narrow[key].shape == value.shape for key, value in cut.items())
+        left_out = {"pyramid_channels": "pyramid.", "spectral_channels": "spectral.", "width": "recogniser."}
+        assert not any(left_out[next(iter(change))] in key for key in cut)
+
+
+def test_what_sound_does_not_reach_is_left_out():
+    wide = network(0)
+    wide.unheard = ConvBlock(6)
+    narrow = network(1, hidden=12)
+    narrow.unheard = ConvBlock(6, expansion=1)
+    cut = prune(wide, narrow.state_dict(), SOUND[:1])
+    assert {key.split(".")[0] for key in cut} == {"audio_encoder"}
 
 
 @pytest.mark.parametrize("sizes", [{}, {"hidden": 40, "widths": (8, 8, 10), "expansion": 3.0}])

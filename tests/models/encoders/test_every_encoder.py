@@ -54,7 +54,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_all_registered_encoders_are_tested():
-    assert set(ENCODERS.module_dict) == {name.split()[0] for name in SMALL}
+    without_inputs = {"StoredFeatures"}  # test_stored.py
+    assert set(ENCODERS.module_dict) - without_inputs == {name.split()[0] for name in SMALL}
 
 
 @pytest.mark.parametrize("n_frames", [160, 280])
