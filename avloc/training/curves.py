@@ -50,7 +50,8 @@ def draw_curves(folder: Path, panels: Mapping[str, str]) -> Path | None:
             axes.plot(*zip(*values, strict=True), label=name, marker=".", linewidth=1)
         axes.set(title=title, xlabel="updates")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize="small")
     target = folder / CURVES
     figure.savefig(target, dpi=DPI)
     return target

@@ -52,6 +52,12 @@ def test_of_an_update_that_a_resumed_run_repeats_the_later_line_counts(tmp_path,
     assert drawn["loss"] == ([1, 2, 3], [9.0, 1.0, 9.0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_row_without_figures_has_an_empty_panel(tmp_path, drawn):
+    tell(tmp_path / "development.jsonl", {"iteration": 2})
+    assert draw_curves(tmp_path, PANELS) is not None and drawn == {}
+
+
 def test_without_anything_told_nothing_is_drawn(tmp_path):
     assert draw_curves(tmp_path, PANELS) is None
     tell(tmp_path / "losses.jsonl")
