@@ -208,7 +208,7 @@ def start_from(network: torch.nn.Module, *, recogniser: str | None, init: str | 
 def narrow_from(network: torch.nn.Module, *, init: str, source: BatchSource) -> None:
     """Take over the layers of ``init`` that have fewer hidden channels in a network, as of ``prune``."""
     wide, _, _ = load_weights(init)
-    if wide.inputs["audio"] != network.inputs["audio"]:
+    if wide.inputs.get("audio") != network.inputs["audio"]:
         logger.warning("the ear of %r reads something else: layers that are narrower start fresh", init)
         return
     cut = prune(wide, network.state_dict(), extra_sound(source, PRUNING_BATCHES))
