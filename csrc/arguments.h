@@ -81,6 +81,9 @@ inline void check_segments(const double* segments, int64_t n, const char* name =
     check(
         std::isfinite(start) && std::isfinite(end) && start <= end, name,
         " must be finite with start <= end, got [", start, ", ", end, "] at row ", i);
+    check(
+        std::isfinite(end - start), name, " must have a finite length, got [", start, ", ", end, "] at row ",
+        i);
   }
 }
 

@@ -29,11 +29,15 @@ def _check(holds: bool, message: str) -> None:
 
 
 def _check_times(starts: Tensor, ends: Tensor, name: str = "segments") -> None:
-    wrong = ~(starts.isfinite() & ends.isfinite() & (starts <= ends))
-    if wrong.any():
-        row = int(wrong.nonzero()[0])
-        span = f"[{float(starts[row]):g}, {float(ends[row]):g}]"
-        raise ValueError(f"{name} must be finite with start <= end, got {span} at row {row}")
+    ordered = starts.isfinite() & ends.isfinite() & (starts <= ends)
+    for holds, what in (
+        (ordered, "be finite with start <= end"),
+        ((ends - starts).isfinite(), "have a finite length"),
+    ):
+        if not holds.all():
+            row = int((~holds).nonzero()[0])
+            span = f"[{float(starts[row]):g}, {float(ends[row]):g}]"
+            raise ValueError(f"{name} must {what}, got {span} at row {row}")
 
 
 def _check_scores(scores: list[float]) -> None:

@@ -107,7 +107,8 @@ def soft_segment_nms(
         or the Gaussian decay where IoU exceeds a threshold that rises with the length of the picked segment
         [2]_.
     sigma : float [> 0]
-        Width of the Gaussian decay; not read by the linear one.
+        Width of the Gaussian decay; not read by the linear one. ``IoU^2`` (and ``-log(1 - IoU)`` of the
+        linear decay) is rounded to multiples of 2^-36, 1.5e-11, so a width near that means little.
     iou_threshold : float [0..1]
         From which IoU on the linear decay applies; not read by the others.
     adaptive_thresholds : tuple of two floats (t1, t2)

@@ -3,13 +3,13 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 CURVES = "curves.png"
 SIZE_INCHES, DPI = (12, 5), 100
+FEW, MOST = 100, 1000  # points of a line: up to which they are marked, and drawn at all
 
 
 def draw_curves(folder: Path, panels: Mapping[str, str]) -> Path | None:
@@ -28,14 +28,22 @@ def draw_curves(folder: Path, panels: Mapping[str, str]) -> Path | None:
     Returns
     -------
     Path or None
-        The picture; None without matplotlib, which comes with mmengine, and where there is nothing to draw.
+        The picture; None where there is nothing to draw, and where that fails, which the log says: without
+        matplotlib, which comes with mmengine, or on a full disk.
     """
     told = {title: _read(folder / name) for name, title in panels.items() if (folder / name).is_file()}
     if not any(told.values()):
         return None
-    if find_spec("matplotlib") is None:
-        logger.info("matplotlib is not installed: no %s is drawn", CURVES)
+    target = folder / CURVES
+    try:
+        _draw(told, target)
+    except (ImportError, OSError) as error:  # a picture is no reason to end a training
+        logger.warning("no %s is drawn: %s", CURVES, error)
         return None
+    return target
+
+
+def _draw(told: Mapping[str, Sequence[Mapping]], target: Path) -> None:
     # The object-oriented interface: no window system is looked for and no state is left behind.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -46,15 +54,14 @@ def draw_curves(folder: Path, panels: Mapping[str, str]) -> Path | None:
         figure.subplots(1, len(told), squeeze=False)[0], told.items(), strict=True
     ):
         for name, values in _series(rows).items():
-            # A point too, or a figure that was told once would be invisible.
-            axes.plot(*zip(*values, strict=True), label=name, marker=".", linewidth=1)
+            # A point too where there are few, or a figure that was told once would be invisible.
+            marker = "." if len(values) <= FEW else ""
+            axes.plot(*zip(*values, strict=True), label=name, marker=marker, linewidth=1)
         axes.set(title=title, xlabel="updates")
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize="small")
-    target = folder / CURVES
     figure.savefig(target, dpi=DPI)
-    return target
 
 
 def _read(path: Path) -> list[dict]:
@@ -70,6 +77,8 @@ def _read(path: Path) -> list[dict]:
 
 
 def _series(rows: Sequence[Mapping]) -> dict[str, list[tuple[int, float]]]:
+    # More points than the picture is wide show nothing more, and the last one is always there.
+    rows = rows[:: -(len(rows) // MOST + 1)][::-1]
     names = dict.fromkeys(name for row in rows for name in row if name not in ("iteration", "rate"))
     nan = float("nan")
     return {

@@ -53,9 +53,9 @@ def prune(
     """Cut hidden channels of a network down to the number that another one has, and fit what reads them.
 
     Hidden are the channels of feed-forward pairs in the recogniser and in ``ConvBlock``, and of the
-    convolutions of ``LogSpectraStem``; parts that read or give other numbers of channels than before are left
-    out. Channels go in steps, those first without which the layer behind,
-    fitted anew to its old output on the sound of ``batches`` by least squares, changes least.
+    convolutions of ``LogSpectraStem``; parts that read or give other numbers of channels than before, or have
+    a wider layer, are left out. Channels go in steps, those first without which the layer behind, fitted anew
+    to its old output on the sound of ``batches`` by least squares, changes least.
 
     Parameters
     ----------
@@ -78,7 +78,10 @@ def prune(
        1992.
     """
     state = dict(wide.eval().state_dict())
-    layers = [layer for layer in _hidden_layers(wide) if _is_narrower(layer, state, wanted)]
+    hidden = [layer for layer in _hidden_layers(wide) if layer.width_key in wanted]
+    # Beside a layer that becomes wider nothing can be cut: what joins the two would fit neither.
+    widened = {x.part for x in hidden if len(wanted[x.width_key]) > len(state[x.width_key])}
+    layers = [x for x in hidden if x.part not in widened and _is_narrower(x, state, wanted)]
     if not layers:
         return {}
     products = _products(wide, {layer.reader for layer in layers}, batches)
@@ -102,7 +105,7 @@ def prune(
 
 def _is_narrower(layer: HiddenLayer, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
     first, last = (f"{name}.weight" for name in layer.part)
-    if not {layer.width_key, first, last} <= wanted.keys():
+    if not {first, last} <= wanted.keys():
         return False
     as_before = wanted[first].shape[1:] == state[first].shape[1:] and len(wanted[last]) == len(state[last])
     return as_before and len(wanted[layer.width_key]) < len(state[layer.width_key])

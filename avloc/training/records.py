@@ -49,10 +49,10 @@ def record_development(
     averaged.train(was_training)
     line = _append(folder / DEVELOPMENT, {"iteration": iteration, **figures})
     logger.info("development %s", line)
-    if is_main():
-        draw_curves(folder, PANELS)
     if schedule.measured(figures):
         save_best(folder, averaged, figures, iteration=iteration)
+    if is_main():
+        draw_curves(folder, PANELS)
 
 
 def _append(path: Path, row: Mapping[str, float | None]) -> str:

@@ -77,6 +77,8 @@ class KeptGrid {
  private:
   static constexpr double kSlack = 1.0 + 1e-9; // for the rounding of what is only an estimate here
 
+  static constexpr double kNormal = 1e-290;      // numbers above it keep all their digits in a product
+
   struct Class {
     double shortest, longest; // bounds of its lengths
     double cells_per_s;
@@ -104,7 +106,7 @@ class KeptGrid {
   void make_classes(double shortest, double longest, double range, int64_t n) {
     // A factor of two is 2^52 in bits_of, any part of it at most 2 ln 2 times as much as in proportion.
     const double one = 4503599627370496.0; // 2^52
-    const double ratio_bits = 2.0 * std::log(1.0 / threshold_) * kSlack * one;
+    const double ratio_bits = -2.0 * std::log(threshold_) * kSlack * one;
     const double step = smaller(larger(ratio_bits, one / 32.0), one);
     reach_ = static_cast<int64_t>(std::ceil(ratio_bits / step));
     lowest_ = bits_of(shortest);
@@ -163,7 +165,12 @@ class KeptGrid {
   bool reaches(const double* a, const double* b) const {
     const double overlap = overlap_of(a, b);
     const double least = threshold_ * union_of(a, b);
-    return overlap * kSlack >= least && (overlap >= least * kSlack || segment_iou(a, b) >= threshold_);
+    if (least > kNormal) {
+      if (overlap * kSlack < least || overlap >= least * kSlack) {
+        return overlap >= least;
+      }
+    }
+    return segment_iou(a, b) >= threshold_;
   }
 
   double threshold_ = 1.0;

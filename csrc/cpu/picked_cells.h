@@ -15,7 +15,7 @@
 #include "segments.h"
 
 // One more copy of a function for processors with wider vectors; both round alike.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
 #define AVLOC_WIDER_TOO __attribute__((target_clones("avx2", "default")))
 #else
 #define AVLOC_WIDER_TOO

@@ -31,6 +31,9 @@ void check_rows(const double* segments, int64_t n, int64_t n_rows) {
     check(
         std::isfinite(start) && std::isfinite(end) && start <= end,
         "segments must be finite with start <= end, got [", start, ", ", end, "] at row ", i);
+    check(
+        std::isfinite(end - start), "segments must have a finite length, got [", start, ", ", end,
+        "] at row ", i);
   }
 }
 

@@ -174,6 +174,39 @@ def test_suppression_is_that_of_the_reference_for_lengths_of_any_spread(span_s, 
     torch.testing.assert_close(decayed, expected_scores, rtol=1e-13, atol=1e-300)
 
 
+@pytest.mark.parametrize("threshold", [5e-324, 5e-309, 1e-308, 1e-12])
+def test_a_threshold_however_low_is_reached_by_what_overlaps(ops, threshold):
+    segments = torch.tensor([[0.0, 100.0], [0.0, 1.0], [200.0, 201.0]], dtype=torch.float64)
+    assert ops[0](segments, torch.tensor([1.0, 0.9, 0.8]).double(), threshold).tolist() == [0, 2]
+
+
+def test_lengths_of_a_few_denormals_are_compared_exactly(ops):
+    segments = torch.tensor([[0.0, 5.0], [0.0, 2.0]], dtype=torch.float64) * 5e-324
+    assert ops[0](segments, torch.tensor([1.0, 0.9]).double(), 0.5).tolist() == [0, 1]
+    assert ops[0](segments, torch.tensor([1.0, 0.9]).double(), 0.4).tolist() == [0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("min_score", [5e-324, 1e-321, 1e-300, 1e-250])
+def test_the_least_score_may_be_next_to_zero(method, min_score):
+    segments, _ = random_segments(120, seed=4, grid=0.25)
+    scores = 10 ** -(torch.rand(120, generator=torch.Generator().manual_seed(4)).double() * 330)
+    arguments = soft_arguments(method=method, min_score=min_score, iou_threshold=0.0)
+    expected, expected_scores = reference.soft_segment_nms(segments, scores, **arguments)
+    found, decayed = suppress(segments, scores, **arguments)
+    assert torch.equal(found, expected) and torch.equal(decayed, expected_scores)
+
+
+def test_a_length_that_overflows_is_refused(ops):
+    segments = torch.tensor([[-1e308, 1e308], [0.0, 1.0]], dtype=torch.float64)
+    for suppression in (
+        lambda: ops[0](segments, torch.ones(2).double(), 0.5),
+        lambda: ops[1](segments, torch.ones(2).double()),
+    ):
+        with pytest.raises(ValueError, match="segments must have a finite length, got .* at row 0"):
+            suppression()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_of_copies_the_lower_index_goes_first_whatever_was_picked_in_between(ops, method):
     """Copies lose the same, though they were looked at at other times."""

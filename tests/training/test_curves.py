@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
-from avloc.training import curves
 from avloc.training.curves import draw_curves
 
 PANELS = {"losses.jsonl": "losses", "development.jsonl": "figures"}
@@ -64,10 +64,20 @@ def test_without_anything_told_nothing_is_drawn(tmp_path):
     assert draw_curves(tmp_path, PANELS) is None and not (tmp_path / "curves.png").exists()
 
 
-def test_without_matplotlib_training_goes_on(tmp_path, monkeypatch, caplog):
+def test_a_long_run_is_thinned_and_ends_with_its_last_update(tmp_path, drawn):
+    tell(tmp_path / "losses.jsonl", *({"iteration": i, "loss": 1.0} for i in range(1, 5001)))
+    draw_curves(tmp_path, PANELS)
+    updates = drawn["loss"][0]
+    assert 500 < len(updates) <= 1000 and updates[-1] == 5000 and len(set(np.diff(updates))) == 1
+
+
+@pytest.mark.parametrize("why", ["no matplotlib", "no room"])
+def test_where_nothing_can_be_drawn_training_goes_on(tmp_path, monkeypatch, caplog, why):
     tell(tmp_path / "losses.jsonl", {"iteration": 1, "loss": 1.0})
-    monkeypatch.setattr(curves, "find_spec", lambda name: None)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with caplog.at_level("INFO"):
+    if why == "no matplotlib":
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    else:
+        (tmp_path / "curves.png").mkdir()
+    with caplog.at_level("WARNING"):
         assert draw_curves(tmp_path, PANELS) is None
-    assert "matplotlib is not installed" in caplog.text
+    assert "no curves.png is drawn" in caplog.text

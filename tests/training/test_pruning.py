@@ -145,6 +145,14 @@ def test_parts_with_other_inputs_or_outputs_are_left_out():
         assert not any(left_out[next(iter(change))] in key for key in cut)
 
 
+@pytest.mark.parametrize("widths", [(3, 12, 10), (3, 9, 10), (6, 4, 20)])
+def test_beside_a_layer_that_becomes_wider_nothing_is_cut(widths):
+    wide, narrow = network(0), network(1, hidden=12, widths=widths)
+    cut = prune(wide, narrow.state_dict(), SOUND[:1])
+    assert all("recogniser" in key for key in cut) and cut
+    narrow.load_state_dict(cut, strict=False)
+
+
 def test_what_sound_does_not_reach_is_left_out():
     wide = network(0)
     wide.unheard = ConvBlock(6)
