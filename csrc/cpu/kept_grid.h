@@ -5,7 +5,7 @@
 // because no more than the shorter is shared and no less than the longer covered; and the second starts at
 // most (a - t b) / (1 + t) after the first, because t (a + b) / (1 + t) of both is shared and the first ends
 // no earlier than that. So kept segments lie in classes of length, each a row of cells of the start. Kept
-// segments do not overlap each other by t, so a cell holds few, however many segments there are.
+// segments do not overlap each other by t, so a cell holds few, unless an outlier makes the cells wide.
 #pragma once
 
 #include <algorithm>
