@@ -11,7 +11,7 @@ BUILT_FROM := pyproject.toml setup.py MANIFEST.in $(shell find csrc -type f 2>/d
 PACKAGE := $(shell find avloc configs -type f -not -name '*.pyc' -not -name '*.so' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint format clean study study-full
+.PHONY: demo test sanitize lint format clean study study-full
 
 demo: $(VENV)/installed
 	@$(BIN)/avloc localize demo/talking_head.mp4 --format json --output $(VENV)/demo.json
@@ -25,6 +25,17 @@ test: $(VENV)/editable
 study study-full: $(VENV)/installed
 	@test -n '$(MEDIA)' || { echo "name a folder of genuine recordings: make $@ MEDIA=folder" >&2; exit 1; }
 	@$(BIN)/python tools/study.py --media '$(MEDIA)' --work '$(or $(WORK),work/$@)' $(if $(filter study-full,$@),--full)
+
+# The tests of the operations with kernels that check every address, shift and overflow: those of the CPU, and
+# those of CUDA on emulated threads.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+sanitize: export CXXFLAGS := $(SANITIZERS)
+sanitize: export LDFLAGS := $(SANITIZERS)
+sanitize: $(VENV)/editable
+	$(BIN)/python setup.py --quiet build --build-base $(VENV)/sanitized/build --build-lib $(VENV)/sanitized/lib
+	PYTHONPATH=$(VENV)/sanitized/lib ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)" \
+	  $(BIN)/python -m pytest tests/ops
 
 lint: $(VENV)/editable
 	$(BIN)/ruff check .

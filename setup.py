@@ -1,7 +1,8 @@
 """Builds the compiled operations; everything else about the package stands in pyproject.toml.
 
 ``AVLOC_BUILD_EXTENSION=0`` skips them: avloc then runs its reference operations in plain torch, says so once
-in the log, and every result document names it.
+in the log, and every result document names it. The CUDA kernels, a library of their own, are built where
+torch is a CUDA one and a CUDA toolkit is found; ``AVLOC_BUILD_CUDA=0`` skips those alone.
 """
 
 import os
@@ -9,33 +10,54 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# The stable ABI of torch 2.11: one library serves every torch from 2.11 on, and any Python.
+STABLE_ABI = ("TORCH_TARGET_VERSION", "0x020b000000000000")
+# Fused multiply-adds would round differently from the reference, and ties would break differently.
+FLAGS = ["-O3", "-std=c++17", "-fvisibility=hidden", "-ffp-contract=off", "-g0"]
+NVCC_FLAGS = ["-O3", "-std=c++17", "--fmad=false"]
+
+
+def sources(*patterns: str) -> list[str]:
+    """Return the files of csrc that match one of the patterns."""
+    return sorted(path.as_posix() for pattern in patterns for path in Path("csrc").glob(pattern))
+
 
 def compiled() -> dict:
-    """Return the arguments of ``setup`` that build the extension, or none when the environment skips it."""
+    """Return the arguments of ``setup`` that build the libraries, or none when the environment skips them."""
     if os.environ.get("AVLOC_BUILD_EXTENSION", "1") == "0":
         return {}
     # Imported here: a build without the extension needs no torch.
-    from torch.utils.cpp_extension import BuildExtension, CppExtension
+    import torch
+    from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
 
-    # csrc/ops_cpu binds the kernels of csrc/cpu.
-    sources = sorted(path.as_posix() for path in Path("csrc").glob("*cpu/*.cpp"))
-    headers = sorted(path.as_posix() for path in Path("csrc").rglob("*.h"))
-    flags = ["-O3", "-std=c++17", "-fvisibility=hidden", "-ffp-contract=off", "-g0"]
-    # Nothing here tells 0.0 from -0.0 or asks which operation was inexact, and so loops become vectors.
-    flags += ["-fno-signed-zeros", "-fno-trapping-math"]
-    extension = CppExtension(
-        name="avloc.ops._kernels_cpu",
-        sources=sources,
-        depends=headers,
-        include_dirs=[str(Path(folder).resolve()) for folder in ("csrc", "csrc/include")],
-        # The stable ABI of torch 2.11: one library serves every torch from 2.11 on, and any Python.
-        define_macros=[("TORCH_TARGET_VERSION", "0x020b000000000000")],
-        # Fused multiply-adds would round differently from the reference, and ties would break differently.
-        extra_compile_args=["/O2", "/std:c++17"] if os.name == "nt" else flags,
-        py_limited_api=True,
-    )
+    common = {
+        "depends": sources("**/*.h"),
+        "include_dirs": [str(Path(folder).resolve()) for folder in ("csrc", "csrc/include")],
+        "py_limited_api": True,
+    }
+    # Nothing on the CPU tells 0.0 from -0.0 or asks which operation was inexact, and so loops become vectors.
+    flags = [*FLAGS, "-fno-signed-zeros", "-fno-trapping-math"]
+    extensions = [
+        CppExtension(
+            name="avloc.ops._kernels_cpu",
+            sources=sources("cpu/*.cpp", "ops_cpu/*.cpp"),
+            define_macros=[STABLE_ABI],
+            extra_compile_args=["/O2", "/std:c++17"] if os.name == "nt" else flags,
+            **common,
+        )
+    ]
+    if torch.version.cuda and CUDA_HOME and os.environ.get("AVLOC_BUILD_CUDA", "1") != "0":
+        extensions.append(
+            CUDAExtension(
+                name="avloc.ops._kernels_cuda",
+                sources=sources("cuda/*.cu", "ops_cuda/*.cpp"),
+                define_macros=[STABLE_ABI, ("USE_CUDA", None)],
+                extra_compile_args={"cxx": FLAGS, "nvcc": NVCC_FLAGS},
+                **common,
+            )
+        )
     return {
-        "ext_modules": [extension],
+        "ext_modules": extensions,
         "cmdclass": {"build_ext": BuildExtension.with_options(use_ninja=False)},
         "options": {"bdist_wheel": {"py_limited_api": "cp311"}},
     }

@@ -5,7 +5,6 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <sstream>
@@ -55,36 +54,6 @@ inline const double* doubles(const Tensor& tensor) {
 
 inline double* mutable_doubles(const Tensor& tensor) {
   return static_cast<double*>(tensor.mutable_data_ptr());
-}
-
-inline void check_segments_shape(const Tensor& segments, const char* name) {
-  check(
-      segments.dim() == 2 && segments.size(1) == 2, name, " must have shape (N, 2) in seconds, got ",
-      shape_of(segments));
-}
-
-inline void check_shapes(const Tensor& segments, const Tensor& scores) {
-  check_segments_shape(segments, "segments");
-  check(
-      scores.dim() == 1 && scores.size(0) == segments.size(0),
-      "scores must have shape (N,) for segments of shape (N, 2), got ", shape_of(scores), " and ",
-      shape_of(segments));
-  check(
-      scores.scalar_type() == segments.scalar_type(),
-      "scores must have the dtype of segments, got two dtypes");
-}
-
-inline void check_segments(const double* segments, int64_t n, const char* name = "segments") {
-  for (int64_t i = 0; i < n; ++i) {
-    const double start = segments[2 * i];
-    const double end = segments[2 * i + 1];
-    check(
-        std::isfinite(start) && std::isfinite(end) && start <= end, name,
-        " must be finite with start <= end, got [", start, ", ", end, "] at row ", i);
-    check(
-        std::isfinite(end - start), name, " must have a finite length, got [", start, ", ", end, "] at row ",
-        i);
-  }
 }
 
 inline std::vector<int64_t> recordings_of(const std::optional<Tensor>& splits, int64_t n) {

@@ -30,6 +30,16 @@ def _beside_the_checkout(variable: str, folder: str) -> Path:
     return found
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where none is, or fail it: AVLOC_REQUIRE_CUDA=1 keeps a GPU job from skipping."""
+    import torch
+
+    if item.get_closest_marker("cuda") is not None and not torch.cuda.is_available():
+        if os.environ.get("AVLOC_REQUIRE_CUDA") == "1":
+            pytest.fail("AVLOC_REQUIRE_CUDA=1, but there is no CUDA device")
+        pytest.skip("needs a CUDA device")
+
+
 @pytest.fixture(scope="session")
 def shared_media() -> Path:
     """Folder of real recordings with its manifest.json."""

@@ -50,9 +50,11 @@ def _version(package: str) -> str | None:
 
 
 def _kernels() -> str:
+    import torch
+
     from avloc.ops import kernels
 
-    return kernels()
+    return kernels("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _devices() -> list[str]:

@@ -80,7 +80,7 @@ class Localizer:
             model_sha256=weights_sha256,
             network=card.network,
             version=__version__,
-            kernels=ops.kernels(),
+            kernels=ops.kernels(self.device.type),
             device=self.device.type,
         )
 

@@ -77,7 +77,7 @@ class KeptGrid {
  private:
   static constexpr double kSlack = 1.0 + 1e-9; // for the rounding of what is only an estimate here
 
-  static constexpr double kNormal = 1e-290;      // numbers above it keep all their digits in a product
+  static constexpr double kNormal = 1e-290; // numbers above it keep all their digits in a product
 
   struct Class {
     double shortest, longest; // bounds of its lengths

@@ -45,8 +45,7 @@ AVLOC_WIDER_TOO inline double squares_of_block(
     const PickBlock& block, double start, double end, double length, double turn) {
   double squares[kPicksPerBlock];
   for (int place = 0; place < kPicksPerBlock; ++place) {
-    const double overlap =
-        larger(smaller(end, block.end[place]) - larger(start, block.start[place]), 0.0);
+    const double overlap = larger(smaller(end, block.end[place]) - larger(start, block.start[place]), 0.0);
     const double iou = overlap / (length + (block.end[place] - block.start[place]) - overlap);
     const bool counts = iou > block.least[place] && block.turn[place] >= turn;
     squares[place] = counts ? rounded_loss(iou * iou) : 0.0;

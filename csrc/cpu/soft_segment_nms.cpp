@@ -43,14 +43,13 @@ struct Rule {
   }
 };
 
-constexpr double kNormal = 1e-300; // scores above it differ by far less than a hundredth
+constexpr double kNormal = 1e-300;    // scores above it differ by far less than a hundredth
 constexpr double kLogsToZero = 750.0; // natural logarithms from 1.0 to what a double rounds to zero
 
 double logs_of_block(const PickBlock& block, double start, double end, double length, double turn) {
   double total = 0.0;
   for (int place = 0; place < block.size; ++place) {
-    const double overlap =
-        larger(smaller(end, block.end[place]) - larger(start, block.start[place]), 0.0);
+    const double overlap = larger(smaller(end, block.end[place]) - larger(start, block.start[place]), 0.0);
     const double iou = overlap / (length + (block.end[place] - block.start[place]) - overlap);
     if (iou > block.least[place] && block.turn[place] >= turn) {
       total += rounded_loss(-std::log1p(-iou));
@@ -61,8 +60,8 @@ double logs_of_block(const PickBlock& block, double start, double end, double le
 
 struct Candidate {
   double segment[2];
-  double score;  // before any pick
-  double loss;   // through the first `turn` picks
+  double score; // before any pick
+  double loss;  // through the first `turn` picks
   int64_t turn;
 };
 
@@ -124,8 +123,8 @@ class Suppression {
   // The score after all picks so far. One that lies below the least score, or is zero, may be too high.
   double work_out(Candidate& candidate) {
     const double spread = rule_.spread(), score = candidate.score;
-    const double logs = rule_.min_score > kNormal ? std::log(score / rule_.min_score) + 0.01
-                                                  : std::log(score) + kLogsToZero;
+    const double logs =
+        rule_.min_score > kNormal ? std::log(score / rule_.min_score) + 0.01 : std::log(score) + kLogsToZero;
     const double most = spread * logs - candidate.loss; // more does not matter
     candidate.loss += rule_.decay == AVLOC_DECAY_LINEAR
                           ? picked_.sum(candidate.segment, candidate.turn, most, logs_of_block)

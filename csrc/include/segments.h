@@ -19,6 +19,12 @@ AVLOC_HOST_DEVICE inline double larger(double a, double b) {
   return a > b ? a : b;
 }
 
+// Whether start and end are of a segment: finite, in order, and of a finite length.
+AVLOC_HOST_DEVICE inline bool is_segment(double start, double end) {
+  const double length = end - start; // infinite or not a number where one of them is
+  return length >= 0.0 && length <= 1.7976931348623157e308;
+}
+
 // How far two segments (start, end) overlap; negative where they are apart.
 AVLOC_HOST_DEVICE inline double overlap_of(const double* a, const double* b) {
   return smaller(a[1], b[1]) - larger(a[0], b[0]);

@@ -9,27 +9,20 @@
 
 #include "arguments.h"
 #include "avloc_kernels.h"
+#include "checks.h"
 
 namespace avloc {
 namespace {
 
-void check_streams(const Tensor& audio, const Tensor& visual, int64_t max_lag) {
-  check(
-      audio.dim() == 3 && visual.dim() == 3 && audio.size(0) == visual.size(0) &&
-          audio.size(1) == visual.size(1) && audio.size(2) == visual.size(2) && audio.size(1) > 0,
-      "audio and visual must have the same shape (B, C, T) with C > 0, got ", shape_of(audio), " and ",
-      shape_of(visual));
-  check(
-      is_real(audio) && audio.scalar_type() == visual.scalar_type(),
-      "audio and visual must both be float32 or both float64");
-  check(audio.is_cpu() && visual.is_cpu(), "audio and visual must be on the CPU, got another device");
-  check(max_lag >= 0, "max_lag must be at least 0 frames, got ", max_lag);
+// A contiguous tensor on the CPU.
+Tensor stream(const Tensor& tensor, const char* name) {
+  check(tensor.is_cpu(), name, " must be on the CPU, got another device");
+  return torch::stable::contiguous(tensor);
 }
 
 Tensor band_correlation(Tensor audio, Tensor visual, int64_t max_lag) {
   check_streams(audio, visual, max_lag);
-  const Tensor sound = torch::stable::contiguous(audio);
-  const Tensor picture = torch::stable::contiguous(visual);
+  const Tensor sound = stream(audio, "audio"), picture = stream(visual, "visual");
   const int64_t channels = audio.size(1), frames = audio.size(2), n_lags = 2 * max_lag + 1;
   Tensor out = empty({audio.size(0), n_lags, frames}, audio.scalar_type());
   const auto run = [&](auto kernel, auto zero) {
@@ -49,14 +42,10 @@ Tensor band_correlation(Tensor audio, Tensor visual, int64_t max_lag) {
 std::tuple<Tensor, Tensor> band_correlation_backward(
     Tensor grad, Tensor audio, Tensor visual, int64_t max_lag) {
   check_streams(audio, visual, max_lag);
+  check_stream_grad(grad, audio, max_lag);
   const int64_t batch = audio.size(0), channels = audio.size(1), frames = audio.size(2);
-  check(
-      grad.dim() == 3 && grad.size(0) == batch && grad.size(1) == 2 * max_lag + 1 && grad.size(2) == frames &&
-          grad.scalar_type() == audio.scalar_type() && grad.is_cpu(),
-      "grad must have shape (B, 2 * max_lag + 1, T) and the dtype of audio, got ", shape_of(grad));
-  const Tensor weights = torch::stable::contiguous(grad);
-  const Tensor sound = torch::stable::contiguous(audio);
-  const Tensor picture = torch::stable::contiguous(visual);
+  const Tensor weights = stream(grad, "grad");
+  const Tensor sound = stream(audio, "audio"), picture = stream(visual, "visual");
   Tensor grad_audio = empty({batch, channels, frames}, audio.scalar_type());
   Tensor grad_visual = empty({batch, channels, frames}, audio.scalar_type());
   const auto run = [&](auto kernel, auto zero) {

@@ -10,6 +10,7 @@
 
 #include "arguments.h"
 #include "avloc_kernels.h"
+#include "checks.h"
 
 namespace avloc {
 namespace {
@@ -38,13 +39,7 @@ void check_rows(const double* segments, int64_t n, int64_t n_rows) {
 }
 
 ScoreInput score_input(const Tensor& frame_scores, const Tensor& segments) {
-  check(frame_scores.dim() == 2, "frame_scores must have shape (B, T), got ", shape_of(frame_scores));
-  check(
-      segments.dim() == 2 && segments.size(1) == 3,
-      "segments must have shape (N, 3): batch row, start and end in frames, got ", shape_of(segments));
-  check(
-      frame_scores.scalar_type() == segments.scalar_type(),
-      "segments must have the dtype of frame_scores, got two dtypes");
+  check_score_shapes(frame_scores, segments);
   const Tensor values = as_double(frame_scores, "frame_scores");
   const Tensor spans = as_double(segments, "segments");
   check_rows(doubles(spans), spans.size(0), values.size(0));
@@ -74,10 +69,7 @@ Tensor score_segments(Tensor frame_scores, Tensor segments) {
 Tensor score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments) {
   const ScoreInput input = score_input(frame_scores, segments);
   const int64_t n = input.segments.size(0);
-  check(
-      grad.dim() == 2 && grad.size(0) == n && grad.size(1) == 3,
-      "grad must have shape (N, 3) for segments of shape (N, 3), got ", shape_of(grad), " and ",
-      shape_of(segments));
+  check_score_grad(grad, segments);
   const Tensor weights = as_double(grad, "grad");
   const Tensor out = empty({input.frame_scores.size(0), input.frame_scores.size(1)}, ScalarType::Double);
   torch::stable::parallel_for(0, input.frame_scores.size(0), 1, [&](int64_t first, int64_t last) {
@@ -94,9 +86,7 @@ struct Pairs {
 };
 
 Pairs pairs_of(const Tensor& a, const Tensor& b) {
-  check_segments_shape(a, "a");
-  check_segments_shape(b, "b");
-  check(a.scalar_type() == b.scalar_type(), "b must have the dtype of a, got two dtypes");
+  check_pair_shapes(a, b);
   const Pairs pairs{as_double(a, "a"), as_double(b, "b")};
   check_segments(doubles(pairs.a), pairs.a.size(0), "a");
   check_segments(doubles(pairs.b), pairs.b.size(0), "b");
@@ -125,10 +115,8 @@ Tensor segment_iou(Tensor a, Tensor b) {
 Tensor segment_iou_backward(Tensor grad, Tensor a, Tensor b) {
   const Pairs pairs = pairs_of(a, b);
   const int64_t n = a.size(0), m = b.size(0);
-  check(
-      grad.dim() == 2 && grad.size(0) == n && grad.size(1) == m && grad.scalar_type() == a.scalar_type() &&
-          grad.is_cpu(),
-      "grad must have shape (N, M) and the dtype of a, got ", shape_of(grad));
+  check_pair_grad(grad, a, b);
+  check(grad.is_cpu(), "grad must be on the CPU, got another device");
   const Tensor weights = torch::stable::contiguous(grad);
   const Tensor out = empty({n, 2}, ScalarType::Double);
   const auto run = [&](auto kernel, auto zero) {

@@ -16,20 +16,19 @@
 
 #include "arguments.h"
 #include "avloc_kernels.h"
+#include "checks.h"
 
 namespace avloc {
 namespace {
 
 Tensor segment_nms(Tensor segments, Tensor scores, double iou_threshold, std::optional<Tensor> splits) {
   check_shapes(segments, scores);
-  check(iou_threshold >= 0.0 && iou_threshold <= 1.0, "iou_threshold must be in [0, 1], got ", iou_threshold);
+  check_threshold(iou_threshold);
   const Tensor times = as_double(segments, "segments");
   const Tensor values = as_double(scores, "scores");
   const int64_t n = times.size(0);
   check_segments(doubles(times), n);
-  for (int64_t i = 0; i < n; ++i) {
-    check(!std::isnan(doubles(values)[i]), "scores must not be NaN, got nan at row ", i);
-  }
+  check_no_nan(doubles(values), n);
   const auto rows = recordings_of(splits, n);
   const auto n_recordings = static_cast<int64_t>(rows.size()) - 1;
   std::vector<int64_t> kept(n), counts(n_recordings);
@@ -40,38 +39,13 @@ Tensor segment_nms(Tensor segments, Tensor scores, double iou_threshold, std::op
   return packed(kept, rows, counts, ScalarType::Long);
 }
 
-int32_t decay_of(const std::string& method) {
-  if (method == "linear") {
-    return AVLOC_DECAY_LINEAR;
-  }
-  if (method == "gaussian") {
-    return AVLOC_DECAY_GAUSSIAN;
-  }
-  check(method == "adaptive", "method must be 'gaussian', 'linear' or 'adaptive', got '", method, "'");
-  return AVLOC_DECAY_ADAPTIVE;
-}
-
-void check_scores(const double* scores, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    check(
-        std::isfinite(scores[i]) && scores[i] >= 0.0, "scores must be finite and at least 0, got ", scores[i],
-        " at row ", i);
-  }
-}
-
 std::tuple<Tensor, Tensor> soft_segment_nms(
     Tensor segments, Tensor scores, std::string method, double sigma, double iou_threshold, double iou_at_0s,
     double iou_at_1s, double min_score, std::optional<int64_t> max_segments, std::optional<Tensor> splits) {
   check_shapes(segments, scores);
-  const int32_t decay = decay_of(method);
-  check(sigma > 0.0 && std::isfinite(sigma), "sigma must be positive and finite, got ", sigma);
-  check(iou_threshold >= 0.0 && iou_threshold <= 1.0, "iou_threshold must be in [0, 1], got ", iou_threshold);
-  check(
-      std::isfinite(iou_at_0s) && std::isfinite(iou_at_1s), "adaptive_thresholds must be finite, got ",
-      iou_at_0s, " and ", iou_at_1s);
-  check(min_score >= 0.0, "min_score must be at least 0, got ", min_score);
+  const avloc_decay decay = decay_of(method);
+  check_soft(sigma, iou_threshold, iou_at_0s, iou_at_1s, min_score, max_segments);
   const int64_t most = max_segments.value_or(std::numeric_limits<int64_t>::max());
-  check(most >= 0, "max_segments must be at least 0, got ", most);
   const Tensor times = as_double(segments, "segments");
   const Tensor values = as_double(scores, "scores");
   const int64_t n = times.size(0);
@@ -94,7 +68,7 @@ std::tuple<Tensor, Tensor> soft_segment_nms(
 Tensor vote_segments(
     Tensor kept, Tensor segments, Tensor scores, double iou_threshold, std::optional<Tensor> splits) {
   check_shapes(segments, scores);
-  check(iou_threshold >= 0.0 && iou_threshold <= 1.0, "iou_threshold must be in [0, 1], got ", iou_threshold);
+  check_threshold(iou_threshold);
   check(
       kept.dim() == 1 && kept.scalar_type() == ScalarType::Long && kept.is_cpu(),
       "kept must be int64 of shape (n,) on the CPU, got shape ", shape_of(kept));
@@ -105,11 +79,7 @@ Tensor vote_segments(
   check_scores(doubles(values), n);
   const Tensor packed_kept = torch::stable::contiguous(kept);
   const auto* indices = static_cast<const int64_t*>(packed_kept.const_data_ptr());
-  for (int64_t i = 0; i < n_kept; ++i) {
-    check(
-        indices[i] >= 0 && indices[i] < n, "kept must hold rows of segments in [0, ", n, "), got ",
-        indices[i], " at row ", i);
-  }
+  check_kept(indices, n_kept, n);
   const auto rows = recordings_of(splits, n);
   std::vector<int64_t> picks(n_kept);
   std::iota(picks.begin(), picks.end(), int64_t{0});

@@ -47,11 +47,11 @@ def test_a_library_of_another_version_is_an_error(monkeypatch):
     with pytest.raises(
         ExtensionError, match=r"of another version: expected 'avloc::band_correlation\(Tensor audio, int"
     ):
-        _extension.load_library(_extension.find_library(PACKAGE / "ops"))
+        _extension.check_library(_extension.find_library(PACKAGE / "ops"))
     monkeypatch.delitem(_extension.SCHEMAS, "band_correlation")
     monkeypatch.setitem(_extension.SCHEMAS, "not_there", "() -> ()")
     with pytest.raises(ExtensionError, match="got 'nothing'"):
-        _extension.load_library(_extension.find_library(PACKAGE / "ops"))
+        _extension.check_library(_extension.find_library(PACKAGE / "ops"))
 
 
 def run_without_the_library(folder, code, library=None):
