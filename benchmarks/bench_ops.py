@@ -1,169 +1,154 @@
-"""How long each operation takes, the compiled kernel beside its reference, over N segments or T frames.
+"""How long each operation takes, by every implementation that is found here, in one table.
 
 python benchmarks/bench_ops.py --out benchmarks/results/bench_ops.json
 
-Every pair is first compared: a benchmark of two that disagree stops. Times are medians with their
-interquartile range. A reference that would run for longer than about two seconds is left out, with null in
-its place.
+- ``reference``: the definition in plain torch. ``cpu``: the compiled kernel, on one and on two threads.
+- ``plain``: the loop over all pairs that localization code usually has (``plain_suppression.cpp``).
+- ``sort``: ``torch.sort`` of the scores alone, without which no suppression can do.
+- ``cuda``, ``torchvision``: where there is a device; torchvision's ``batched_nms`` on boxes of height one,
+  where it imports. ``of_copy``: the least bytes to move over the time, as a share of what copying on the
+  device reaches.
+
+Starts are uniform in 20 s, lengths log-normal (-0.7, 0.8) and at least 0.04 s, scores Beta (0.6, 4);
+``sparse`` has 20 s per 100 segments. Each case is first compared: with the reference where that runs,
+exactly or, for sums, to 1e-4; with the plain loop and with torchvision, which are float32, in all but one of
+a thousand of what they keep. Times are medians; what takes over a second runs once.
 """
 
 import argparse
 import json
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.benchmark import Timer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from environment import environment
+from ops_cases import Case, cases
+from plain_loop import PlainLoop
 
-from avloc import ops
-from avloc.ops import reference
-
-SIZES = (100, 1_000, 10_000)
-SOFT = {"method": "gaussian", "sigma": 0.5, "iou_threshold": 0.3, "min_score": 0.01, "max_segments": 100}
-UNUSED = {"iou_at_0s": 0.0, "iou_at_1s": 0.0, "splits": None}  # the reference has no defaults
-MAX_LAG_FRAMES = 15
-CHANNELS = 64
-OTHERS = 100  # segments that every one is compared with
-# Rows of the table: name, the compiled call, the reference, and up to which size the reference runs.
-Case = tuple[str, Callable[[], object], Callable[[], object], int]
+ALLOWED = 1e-3  # share of what is kept that float32 may decide otherwise
+AT_LEAST_S, AT_LEAST, AT_MOST = 0.3, 3, 200  # time and number of repeats
+COLUMNS = ("reference", "plain", "sort", "cpu", "cpu_2_threads", "cuda", "torchvision")
 
 
-def random_segments(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Proposals as a network makes them: about 40 a second, lengths around half a second."""
-    starts = torch.rand(n, generator=generator) * n / 40
-    lengths = torch.exp(torch.randn(n, generator=generator) * 0.8 - 0.7)
-    return torch.stack([starts, starts + lengths], dim=1), torch.rand(n, generator=generator)
+def median_ms(call: Callable[[], object], finish: Callable[[], None] = lambda: None) -> float:
+    """Median time of a call; ``finish`` waits for what it has queued."""
+    times, began = [], time.perf_counter()
+    while len(times) < AT_LEAST or (time.perf_counter() - began < AT_LEAST_S and len(times) < AT_MOST):
+        start = time.perf_counter()
+        call()
+        finish()
+        times.append(time.perf_counter() - start)
+        if times[0] > 1.0:
+            break
+    return round(1e3 * float(np.median(times)), 4)
 
 
-def suppression_cases(segments: Tensor, scores: Tensor) -> list[Case]:
-    """Suppress hard and soft, and vote for what a soft suppression kept."""
-    kept, _ = ops.soft_segment_nms(segments, scores, **SOFT)
-    return [
-        (
-            "segment_nms",
-            lambda: ops.segment_nms(segments, scores, 0.5),
-            lambda: reference.segment_nms(segments, scores, 0.5, splits=None),
-            1_000,
-        ),
-        (
-            "soft_segment_nms, 100 picks",
-            lambda: ops.soft_segment_nms(segments, scores, **SOFT),
-            lambda: reference.soft_segment_nms(segments, scores, **SOFT, **UNUSED),
-            10_000,
-        ),
-        (
-            "soft_segment_nms, all picks",
-            lambda: ops.soft_segment_nms(segments, scores, **SOFT | {"max_segments": None}),
-            lambda: reference.soft_segment_nms(segments, scores, **SOFT | {"max_segments": None}, **UNUSED),
-            1_000,
-        ),
-        (
-            "vote_segments, 100 kept",
-            lambda: ops.vote_segments(kept, segments, scores, iou_threshold=0.5),
-            lambda: reference.vote_segments(kept, segments, scores, iou_threshold=0.5, splits=None),
-            10_000,
-        ),
-    ]
+def compare(case: Case, found: object, expected: object, allowed: float = 0.0) -> None:
+    """Stop where two implementations differ."""
+    if case.keeps:
+        kept, others = (
+            np.asarray(part[0] if isinstance(part, tuple) else part) for part in (found, expected)
+        )
+        differ = len(np.setxor1d(kept, others))
+        if differ > max(allowed * len(others), 2 * (allowed > 0)):
+            raise SystemExit(f"{case.op}, {case.n}: {differ} of {len(others)} kept segments differ")
+    else:
+        # Float32 sums of 64 products.
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def scoring_cases(segments: Tensor, n: int, generator: torch.Generator) -> list[Case]:
-    """Rescore over n frames, and compare with the first segments, forward and backward."""
-    frame_scores = torch.rand(1, max(1, n), generator=generator)
-    spans = torch.cat([torch.zeros(n, 1), segments * 25], dim=1).clamp(max=n)
-    others = segments[:OTHERS]
-    grad = torch.randn(n, len(others), generator=generator)
-    backward = torch.ops.avloc.segment_iou_backward
-    return [
-        (
-            "score_segments",
-            lambda: ops.score_segments(frame_scores, spans),
-            lambda: reference.score_segments(frame_scores, spans),
-            1_000,
-        ),
-        (
-            f"segment_iou, {OTHERS} others",
-            lambda: ops.segment_iou(segments, others),
-            lambda: reference.segment_iou(segments, others),
-            10_000,
-        ),
-        (
-            f"segment_iou_backward, {OTHERS} others",
-            lambda: backward(grad, segments, others),
-            lambda: reference.segment_iou_backward(grad, segments, others),
-            10_000,
-        ),
-    ]
+def moved(part: object, device: str) -> object:
+    """Bring tensors to a device, or back; splits stay on the host."""
+    if isinstance(part, tuple):
+        return tuple(moved(one, device) for one in part)
+    return part.to(device) if isinstance(part, Tensor) else part
 
 
-def correlation_cases(n: int, generator: torch.Generator) -> list[Case]:
-    """Correlate n frames, and take the gradients of that."""
-    audio, visual = torch.randn(2, 1, CHANNELS, n, generator=generator).unbind()
-    grad = torch.randn(1, 2 * MAX_LAG_FRAMES + 1, n, generator=generator)
-    backward = torch.ops.avloc.band_correlation_backward
-    return [
-        (
-            "band_correlation",
-            lambda: ops.band_correlation(audio, visual, MAX_LAG_FRAMES),
-            lambda: reference.band_correlation(audio, visual, MAX_LAG_FRAMES),
-            10_000,
-        ),
-        (
-            "band_correlation_backward",
-            lambda: backward(grad, audio, visual, MAX_LAG_FRAMES),
-            lambda: reference.band_correlation_backward(grad, audio, visual, MAX_LAG_FRAMES),
-            10_000,
-        ),
-    ]
+def measure_device(case: Case, found: object) -> dict:
+    """Time the CUDA kernel, and torchvision's where that imports."""
+    there = moved(case.arguments, "cuda")
+    compare(case, moved(case.kernel(*there), "cpu"), found)
+    row = {"cuda_ms": median_ms(lambda: case.kernel(*there), torch.cuda.synchronize)}
+    if case.n_bytes:
+        row["gigabytes_per_s"] = round(case.n_bytes / row["cuda_ms"] / 1e6, 1)
+        row["of_copy"] = round(row["gigabytes_per_s"] / copy_gigabytes_per_s(), 3)
+    if case.boxes is not None:
+        try:
+            from torchvision.ops import batched_nms
+        except ImportError:
+            return row
+        boxes = moved(case.boxes, "cuda")
+        compare(case, batched_nms(*boxes).cpu(), found, ALLOWED)
+        row["torchvision_ms"] = median_ms(lambda: batched_nms(*boxes), torch.cuda.synchronize)
+    return row
 
 
-def cases(n: int, generator: torch.Generator) -> list[Case]:
-    """Return every operation at size n: n segments, or n frames."""
-    segments, scores = random_segments(n, generator)
-    return [
-        *suppression_cases(segments, scores),
-        *scoring_cases(segments, n, generator),
-        *correlation_cases(n, generator),
-    ]
+def copy_gigabytes_per_s() -> float:
+    """Bandwidth that copying a gigabyte on the device reaches, read and written."""
+    source = torch.zeros(2**28, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / median_ms(lambda: target.copy_(source), torch.cuda.synchronize) / 1e6
 
 
-def measure(call: Callable[[], object]) -> dict[str, float]:
-    """Median and interquartile range of one call in microseconds."""
-    timing = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
-    found = timing.blocked_autorange(min_run_time=0.2)
-    return {"median_us": round(found.median * 1e6, 1), "iqr_us": round(found.iqr * 1e6, 1)}
+def measure(case: Case) -> dict:
+    """Compare all implementations of a case, then time them."""
+    row: dict[str, float | int | str] = {"op": case.op, "case": case.kind, "n": case.n}
+    torch.set_num_threads(1)
+    found = case.kernel(*case.arguments)
+    if case.slow is not None:
+        compare(case, case.slow(), found)
+        row["reference_ms"] = median_ms(case.slow)
+    if case.plain is not None:
+        row["plain_ms"] = median_ms(case.plain)
+        if row["plain_ms"] < 1e4:
+            compare(case, case.plain(), found, ALLOWED)
+    if case.scores is not None:
+        row["sort_ms"] = median_ms(lambda: torch.sort(case.scores, descending=True))
+    row["cpu_ms"] = median_ms(lambda: case.kernel(*case.arguments))
+    torch.set_num_threads(2)
+    row["cpu_2_threads_ms"] = median_ms(lambda: case.kernel(*case.arguments))
+    torch.set_num_threads(1)
+    if torch.cuda.is_available():
+        row |= measure_device(case, found)
+    return row
 
 
-def agree(one: object, other: object) -> None:
-    """Stop when a kernel and its reference differ by more than float32 sums of 64 products do."""
-    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+def table(rows: list[dict]) -> str:
+    """Lines of one table, milliseconds; ``-`` where an implementation did not run."""
+    lines = [f"{'operation':28}{'case':>18}{'n':>8}" + "".join(f"{name:>14}" for name in COLUMNS)]
+    for row in rows:
+        times = (row.get(f"{name}_ms") for name in COLUMNS)
+        cells = "".join(f"{'-' if value is None else format(value, '.3f'):>14}" for value in times)
+        lines.append(f"{row['op']:28}{row['case']:>18}{row['n']:>8}" + cells)
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="JSON file; without it the result goes to stdout")
+    parser.add_argument("--out", type=Path, help="JSON file beside the table, which goes to stdout")
+    parser.add_argument(
+        "--largest", type=int, default=100_000, help="leave out what has more segments in all"
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    generator = torch.Generator().manual_seed(arguments.seed)
-    results = []
-    for n in SIZES:
-        for name, kernel, slow, reference_up_to in cases(n, generator):
-            row = {"op": name, "n": n, "kernel": measure(kernel), "reference": None}
-            if n <= reference_up_to:
-                agree(kernel(), slow())
-                row["reference"] = measure(slow)
-                row["speedup"] = round(row["reference"]["median_us"] / row["kernel"]["median_us"], 1)
-            results.append(row)
-    text = json.dumps({"environment": environment(), "seed": arguments.seed, "results": results}, indent=1)
-    if arguments.out is None:
-        sys.stdout.write(text + "\n")
-    else:
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for case in cases(PlainLoop(Path(folder)), arguments.seed, arguments.largest):
+            rows.append(measure(case))
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    print(table(rows))
+    if arguments.out is not None:
+        document = {"environment": environment(), "seed": arguments.seed, "results": rows}
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n")
+        arguments.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

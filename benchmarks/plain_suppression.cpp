@@ -1,5 +1,5 @@
 // Suppression by the plain loop over all pairs, in float32, as localization code usually has it: the baseline
-// of bench_suppression.py. Nothing of avloc is used here.
+// of bench_ops.py. Nothing of avloc is used here.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
