@@ -127,9 +127,10 @@ def place_in_split(name: str, media: Path, split: str | None) -> str:
 
 def avdeepfake1m_references(path: Path) -> Iterator[Reference]:
     """Truth of every entry, in file order; errors name file and key."""
+    listed, split = repr(str(path)), split_of_file(path)
     for number, entry in enumerate(json_entries(path)):
-        name = text_of(entry, "file", f"{str(path)!r}, entry {number}")
-        yield _reference(entry, name, f"{str(path)!r}, {name!r}", split=split_of_file(path))
+        name = text_of(entry, "file", f"{listed}, entry {number}")
+        yield _reference(entry, name, f"{listed}, {name!r}", split=split)
 
 
 def listed_files(path: str | Path) -> list[str]:

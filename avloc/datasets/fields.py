@@ -86,6 +86,11 @@ def spans_of(entry: Mapping, key: str, where: str) -> Rows:
         raise AnnotationError(f"{where}: {key} must be [[start_s, end_s], ...], got {shown(value)}")
     rows = []
     for row in value or ():
+        if type(row) is list and len(row) == 2:  # what files hold; a set has a million of them
+            start, end = row
+            if type(start) is float and type(end) is float and -math.inf < start <= end < math.inf:
+                rows.append((start, end))
+                continue
         start, end = map(_finite, row) if isinstance(row, list | tuple) and len(row) == 2 else (None, None)
         if start is None or end is None or start > end:
             raise AnnotationError(

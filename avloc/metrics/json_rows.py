@@ -16,7 +16,7 @@ from json.decoder import scanstring
 
 import numpy as np
 
-from avloc.metrics.matching import jit
+from avloc.metrics.compiled import jit
 
 # What the automaton says.
 MORE, ODD, END = 0, 1, 2

@@ -19,12 +19,13 @@ not overlap have IoU 0. ``"lengths"`` is length + length - intersection, with th
 row overlaps nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from avloc.metrics.compiled import jit
+from avloc.metrics.ranking import by_descending_score, rank_rows
 from avloc.metrics.table import SegmentTable
 
 NEVER = np.iinfo(np.int64).max
@@ -35,14 +36,6 @@ UNIONS = ("exact", "hull", "lengths")
 HITS = ("greater", "greater_equal")
 ARITHMETIC = ("float64", "float32")
 ORDERS = ("sorted", "as_given")
-
-
-def jit(function: Callable) -> Callable:
-    """Compile with an on-disk cache, or without one where neither the package nor the home can be written."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no place for its cache: a read-only installation
-        return numba.njit(nogil=True)(function)
 
 
 @jit
@@ -258,32 +251,12 @@ def match(
         np.zeros((0, 0), dtype=np.bool_) if any_serves else hits,
         found_at,
     )
-    rows = _by_descending_score(proposals, ranks, dtype, order) if sorted_like is None else sorted_like.rows
+    rows = by_descending_score(proposals, ranks, dtype, order) if sorted_like is None else sorted_like.rows
     if not any_serves:
         for of_threshold in hits:  # one at a time: all of them once more would be as large as the table
             of_threshold[:] = of_threshold[rows]
     recordings = proposals.recordings[rows] if sorted_like is None else sorted_like.recordings
     return Matches(hits, rows, recordings, ranks, found_at, proposals, references)
-
-
-def rank_rows(proposals: SegmentTable) -> np.ndarray:
-    """Rank (0 first) of every row inside its recording by score, start and end, shape (N,), int32."""
-    owner = proposals.recordings
-    ranks = (np.arange(len(owner)) - proposals.splits[owner]).astype(np.int32)
-    rows = np.lexsort((proposals.ends, proposals.starts, -proposals.scores, owner))
-    sorted_ranks = np.empty_like(ranks)
-    sorted_ranks[rows] = ranks  # recordings are contiguous, so position minus split is the rank there too
-    return sorted_ranks
-
-
-def _by_descending_score(proposals: SegmentTable, ranks: np.ndarray, dtype: type, order: str) -> np.ndarray:
-    """Rows by descending score; ties as ``match`` says."""
-    falling = -proposals.scores.astype(dtype)
-    if order == "as_given":
-        return np.argsort(falling, kind="stable")
-    place = {recording: i for i, recording in enumerate(sorted(proposals.ids))}
-    by_id = np.array([place[recording] for recording in proposals.ids], dtype=np.int64)
-    return np.lexsort((ranks, by_id[proposals.recordings], falling))
 
 
 def _check_options(**chosen: str) -> None:

@@ -13,8 +13,8 @@ compared recording by recording with Wilcoxon's signed-rank test ("Individual co
 
 import numpy as np
 
+from avloc.metrics.compiled import jit
 from avloc.metrics.figures import highest_scores
-from avloc.metrics.matching import jit
 from avloc.metrics.table import SegmentTable
 
 RATES = tuple(np.round(np.geomspace(0.01, 0.1, 10), 6).tolist())

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from avloc.metrics.matching import jit
+from avloc.metrics.compiled import jit
 from avloc.metrics.recording import equal_error_rate
 from avloc.metrics.table import SegmentTable
 

@@ -105,12 +105,12 @@ class SegmentTable:
     @classmethod
     def from_references(cls, references: Iterable[Reference]) -> "SegmentTable":
         """Table of reference segments in file order; no segment means a genuine recording."""
-        pairs = [
-            (r.recording_id, [(s.start, s.end) for s in r.segments] if r.rows is None else r.rows)
-            for r in references
-        ]
-        _refuse_duplicates([recording for recording, _ in pairs], "references")
-        return cls.from_spans(dict(pairs))
+        ids, rows = [], []
+        for r in references:
+            ids.append(r.recording_id)
+            rows.append([(s.start, s.end) for s in r.segments] if r.rows is None else r.rows)
+        _refuse_duplicates(ids, "references")
+        return cls.from_spans(dict(zip(ids, rows, strict=True)))
 
     @classmethod
     def from_predictions(cls, predictions: Iterable[Prediction]) -> "SegmentTable":
@@ -211,8 +211,14 @@ def _build(
     rows: Mapping[str, Iterable[Sequence[float]]], width: int, source: str, skip_invalid: bool
 ) -> SegmentTable:
     """Check every row and lay them out flat; ``width`` 3 has the score in front."""
-    flat: list[tuple[float, ...]] = []
-    splits, n_skipped = [0], 0
+    rows = {recording: list(entries) for recording, entries in rows.items()}
+    flat: list[tuple[float, ...]] = [entry for entries in rows.values() for entry in entries]
+    if all(type(entry) is tuple and tuple(map(type, entry)) == (float,) * width for entry in flat):
+        values = np.array(flat, dtype=np.float64).reshape(-1, width)
+        if np.isfinite(values).all() and (values[:, -1] >= values[:, -2]).all():
+            splits = np.concatenate([[0], np.cumsum([len(entries) for entries in rows.values()])])
+            return _laid_out(values, splits, rows, 0)
+    flat, splits, n_skipped = [], [0], 0
     for recording, entries in rows.items():
         for k, entry in enumerate(entries):
             problem = row_problem(entry, width)
@@ -224,9 +230,15 @@ def _build(
                 raise AnnotationError(f"{source}: {recording!r} row {k}: {problem}, got {entry!r}")
         splits.append(len(flat))
     values = np.array(flat, dtype=np.float64).reshape(-1, width)
-    scores = values[:, 0].copy() if width == 3 else None
+    return _laid_out(values, splits, rows, n_skipped)
+
+
+def _laid_out(
+    values: np.ndarray, splits: Sequence[int] | np.ndarray, ids: Iterable[str], n_skipped: int
+) -> SegmentTable:
+    scores = values[:, 0].copy() if values.shape[1] == 3 else None
     starts, ends = values[:, -2].copy(), values[:, -1].copy()
-    return SegmentTable(starts, ends, scores, np.array(splits, dtype=np.int64), tuple(rows), n_skipped)
+    return SegmentTable(starts, ends, scores, np.asarray(splits, dtype=np.int64), tuple(ids), n_skipped)
 
 
 def row_problem(entry: Sequence[float], width: int) -> str | None:

@@ -187,7 +187,7 @@ def test_options_and_tables_that_do_not_fit_are_refused():
 
 
 def test_kernels_compile_without_a_cache_where_nothing_can_be_written(monkeypatch):
-    from avloc.metrics import matching
+    from avloc.metrics.compiled import jit
 
     compiled = []
 
@@ -196,8 +196,8 @@ def test_kernels_compile_without_a_cache_where_nothing_can_be_written(monkeypatc
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: compiled.append(function) or function
 
-    monkeypatch.setattr(matching.numba, "njit", njit)
-    assert matching.jit(exact_iou) is exact_iou and compiled == [exact_iou]
+    monkeypatch.setattr("avloc.metrics.compiled.numba.njit", njit)
+    assert jit(exact_iou) is exact_iou and compiled == [exact_iou]
 
 
 def test_scoring_does_not_import_torch():
