@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaincinv
 
 from avloc.metrics.table import SegmentTable
 
@@ -99,6 +98,8 @@ def poisson_upper(count: int, confidence: float = 0.95) -> float:
     """
     if count < 0 or not 0.0 < confidence < 1.0:
         raise ValueError(f"expected count >= 0 and confidence in (0, 1), got {count} and {confidence}")
+    from scipy.special import gammaincinv  # a quarter of a second, and most scores have no alarms
+
     return float(gammaincinv(count + 1, confidence))
 
 
