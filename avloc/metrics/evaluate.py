@@ -44,6 +44,7 @@ def evaluate(
     recording_scores: Mapping[str, float] | None = None,
     sources: Mapping[str, str] | None = None,
     skip_invalid: bool = False,
+    overwrite: bool = False,
 ) -> dict:
     """Score predictions under one protocol.
 
@@ -68,6 +69,9 @@ def evaluate(
         ``attributes["source"]`` where there is one, otherwise the recording itself.
     skip_invalid : bool
         Drop recordings that the references do not know instead of refusing them.
+    overwrite : bool
+        Take the memory of ``predictions``, a table that cannot be used again then, for its rows in the order
+        of the references.
 
     Returns
     -------
@@ -93,7 +97,9 @@ def evaluate(
         predictions = SegmentTable.from_predictions(predictions)
     known = len(set(predictions.ids) & set(references.ids))
     # A large table is not kept in two orders.
-    predictions, warnings = checked(predictions, references, rules, skip_invalid=skip_invalid)
+    predictions, warnings = checked(
+        predictions, references, rules, skip_invalid=skip_invalid, overwrite=overwrite
+    )
     measured = Measured.of(predictions, references, rules, recording_scores)
     figures = measured.figures()
     warnings += [
@@ -113,7 +119,12 @@ def evaluate(
 
 
 def checked(
-    predictions: SegmentTable, references: SegmentTable, rules: Protocol, *, skip_invalid: bool = False
+    predictions: SegmentTable,
+    references: SegmentTable,
+    rules: Protocol,
+    *,
+    skip_invalid: bool = False,
+    overwrite: bool = False,
 ) -> tuple[SegmentTable, list[str]]:
     """Bring predictions into the order of the references, and say what is unusual about them.
 
@@ -124,6 +135,8 @@ def checked(
         Under which they are scored.
     skip_invalid : bool
         Drop recordings that the references do not know instead of refusing them.
+    overwrite : bool
+        As of ``SegmentTable.select``.
 
     Returns
     -------
@@ -139,7 +152,7 @@ def checked(
     """
     warnings = _check_ids(predictions, references, skip_invalid)
     entries = set(predictions.ids)
-    proposals = predictions.select(references.ids)
+    proposals = predictions.select(references.ids, overwrite=overwrite)
     warnings += _warn_of_misses(entries, proposals, references)
     if rules.order == "as_given" and (unsorted := proposals.unsorted()):
         warnings.append(

@@ -154,8 +154,12 @@ class SegmentTable:
         spans[:, 0], spans[:, 1] = self.starts, self.ends
         return spans
 
-    def select(self, ids: Sequence[str]) -> "SegmentTable":
-        """Return the table of ``ids`` in that order; an id that has no entry here gets no rows."""
+    def select(self, ids: Sequence[str], *, overwrite: bool = False) -> "SegmentTable":
+        """Return the table of ``ids`` in that order; an id that has no entry here gets no rows.
+
+        With ``overwrite`` it takes the memory of this table, which cannot be used again: of a hundred million
+        rows a copy more counts.
+        """
         ids = tuple(ids)
         if ids == self.ids:
             return self
@@ -164,12 +168,18 @@ class SegmentTable:
         counts = np.where(found >= 0, self.counts[found], 0) if len(self.ids) else np.zeros_like(found)
         splits = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         firsts = self.splits[found] if len(self.ids) else splits[:-1]
-        # Of a table with a hundred million rows every column more counts.
         index = np.int32 if max(len(self.starts), splits[-1]) < 2**31 else np.int64
         rows = np.repeat((firsts - splits[:-1]).astype(index), counts)
         rows += np.arange(splits[-1], dtype=index)
-        scores = None if self.scores is None else self.scores[rows]
-        return SegmentTable(self.starts[rows], self.ends[rows], scores, splits, ids, self.n_skipped)
+
+        def taken(column: np.ndarray) -> np.ndarray:
+            if not overwrite or len(rows) > len(column):
+                return column[rows]
+            column[: len(rows)] = column[rows]
+            return column[: len(rows)]
+
+        scores = None if self.scores is None else taken(self.scores)
+        return SegmentTable(taken(self.starts), taken(self.ends), scores, splits, ids, self.n_skipped)
 
     def by_score(self) -> "SegmentTable":
         """Return the table with the rows of every recording by descending score, ties in file order."""

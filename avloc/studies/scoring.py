@@ -80,6 +80,7 @@ def score_files(
         seed=settings.seed,
         recording_scores=recording_scores,
         skip_invalid=settings.skip_invalid,
+        overwrite=not goes_on,
     )
     answer = _answer(found, truth, warnings)
     if not goes_on:

@@ -62,3 +62,15 @@ def test_arrays_that_do_not_fit_are_refused():
         SegmentTable(np.zeros(2), np.ones(1), None, np.array([0, 2]), ("a",))
     with pytest.raises(ValueError, match="must stand once"):
         SegmentTable(np.zeros(0), np.zeros(0), None, np.array([0, 0, 0]), ("a", "a"))
+
+
+def test_a_table_that_is_overwritten_gives_the_same_selection():
+    rows = {"a": [[0.1, 0.0, 1.0], [0.2, 1.0, 2.0]], "b": [], "c": [[0.3, 2.0, 3.0]], "d": [[0.4, 3.0, 4.0]]}
+    for ids in (["d", "x", "a", "c"], ["c", "d", "a", "b"], ["c"]):
+        table = SegmentTable.from_rows(rows)
+        expected = table.select(ids)
+        found = table.select(ids, overwrite=True)
+        assert found.ids == expected.ids
+        for name in ("starts", "ends", "scores", "splits"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+            assert name == "splits" or np.shares_memory(getattr(found, name), getattr(table, name))
