@@ -37,7 +37,7 @@ from avloc.cli.options import read_encoders
     metavar="FILE|NAME",
     help="Published or imported Whisper weights that the audio stem starts from.",
 )
-@click.option("--init", metavar="FILE", help="Weights of avloc to start from.")
+@click.option("--init", metavar="FILE", help="Weights to start from, a name or a file.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint of --work-dir.")
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or a GPU if there is one."
@@ -76,14 +76,15 @@ def train(
         "plain": plain,
     }
     if features:
-        _refuse({"--recogniser": recogniser, "--init": init, "--minutes": minutes}, beside="--features")
+        _refuse({"--recogniser": recogniser, "--minutes": minutes}, beside="--features")
         if data is None:
             raise click.UsageError("--features needs --data, the data set that they are of")
         from avloc.training.published_runner import train_published
         from avloc.training.published_source import FeatureFolder
 
         names = None if encoders is None else read_encoders(encoders)
-        weights = train_published(config, FeatureFolder(features, data, root, names, run), **common)
+        source = FeatureFolder(features, data, root, names, run)
+        weights = train_published(config, source, init=init, **common)
     else:
         others = {"--data": data, "--root": root, "--encoders": encoders, "--run": run or None}
         _refuse(others, beside="--pack" if pack else "--media")

@@ -52,7 +52,7 @@ def test_arguments_reach_the_runner_and_the_weights_are_printed(run, calls):
         "--media a.json --work-dir w",
         "default --media a.json --features f --data lavdf --work-dir w",
         "dimodif_lavdf --features f --work-dir w",
-        "dimodif_lavdf --features f --data lavdf --work-dir w --init x.st",
+        "dimodif_lavdf --features f --data lavdf --work-dir w --recogniser x",
         "dimodif_lavdf --features f --data lavdf --work-dir w --minutes 3",
         "default --media a.json --data lavdf --work-dir w",
         "default --pack a.pack --encoders audio=x --work-dir w",
@@ -72,13 +72,14 @@ def test_a_pack_takes_the_place_of_recordings(run, calls):
 
 def test_features_take_the_place_of_recordings(run, calls):
     arguments = "auvire_lavdf --features f --data lavdf --root r --encoders audio=a,visual=b --work-dir w"
-    arguments += " --run x --run y"
+    arguments += " --run x --run y --init imported"
     assert run("train", *arguments.split(), "--set", "train.epochs=2", "--resume").code == 0
     ((config, options),) = calls
     source = options.pop("source")
     assert (config, source.folder, source.dataset, source.root) == ("auvire_lavdf", "f", "lavdf", "r")
     assert (source.encoders, source.run) == ({"audio": "a", "visual": "b"}, ("x", "y"))
-    expected = dict(work_dir="w", overrides={"train.epochs": 2}, resume=True, device="auto", plain=False)
+    expected = dict(work_dir="w", overrides={"train.epochs": 2}, init="imported", resume=True)
+    expected |= dict(device="auto", plain=False)
     assert options == expected
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +270,44 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(root, trained, tmp_p
         again, whole = lines(tmp_path / name), lines(trained[kind] / name)
         assert [row["iteration"] for row in again] == [row["iteration"] for row in whole][-len(again) :]
     assert (tmp_path / "families.json").read_text() == (trained[kind] / "families.json").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_starts_from_other_weights(root, trained, tmp_path, kind):
+    first = trained[kind] / "weights.safetensors"
+    still = {"train.learning_rate": 1e-12, "train.epochs": 1}
+    path = train(root, kind, tmp_path / "work", still, init=str(first))
+    for (name, before), after in zip(load_file(first).items(), load_file(path).values(), strict=True):
+        if "running_" not in name and "num_batches" not in name:
+            torch.testing.assert_close(after, before, rtol=0, atol=1e-6, msg=name)
+    card, before = load_weights(path)[1], load_weights(first)
+    assert card.data[1:] == before[1].data
+    assert f"sha256 {before[2]}" in str(card.limits)
+    assert card.commands[0].endswith("--init weights.safetensors")
+    with pytest.raises((ConfigError, CheckpointError), match="init_sha256 is .* there and None here"):
+        train(root, kind, tmp_path / "work", still | {"train.epochs": 2}, resume=True)
+
+
+def test_weights_of_another_network_or_size_are_no_start(root, trained, tmp_path):
+    dimodif = str(trained["dimodif_lavdf"] / "weights.safetensors")
+    with pytest.raises(
+        CheckpointError, match="holds the network DiMoDif, and the configuration trains AuViRe"
+    ):
+        train(root, "auvire_lavdf", tmp_path / "one", init=dimodif)
+    with pytest.raises(CheckpointError, match="has other sizes: .* there and .* in the configuration"):
+        train(root, "dimodif_lavdf", tmp_path / "two", {"model.width": 24}, init=dimodif)
+    with pytest.raises(CheckpointError, match="no weights are called 'nowhere'"):
+        train(root, "dimodif_lavdf", tmp_path / "three", init="nowhere")
+
+
+def test_features_of_other_encoders_than_those_of_the_start_are_named(root, trained, tmp_path, caplog):
+    first = trained["auvire_lavdf"] / "weights.safetensors"
+    network, card, _ = load_weights(first)
+    encoders = {stream: told | {"sha256": "0" * 64} for stream, told in card.encoders.items()}
+    other = tmp_path / "other.safetensors"
+    save_weights(other, network, config=read_header(first)[0], card=replace(card, encoders=encoders))
+    train(root, "auvire_lavdf", tmp_path / "work", {"train.epochs": 1}, init=str(other))
+    assert "reads the audio features of 'hubert', and those here are of 'hubert', another file" in caplog.text
 
 
 def test_a_training_is_not_written_over(root, trained, tmp_path):
