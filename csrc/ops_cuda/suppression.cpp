@@ -35,7 +35,7 @@ struct Proposals {
     const Tensor own_scores = real_on_device(scores, "scores", segments);
     Tensor here = empty({n_recordings + 1}, ScalarType::Long);
     std::copy(rows.begin(), rows.end(), mutable_indices(here));
-    torch::stable::copy_(splits_there, here);
+    torch::stable::copy_(splits_there, here, true); // staged at once: the host does not wait
     for_dtype_of(segments, [&](auto zero) {
       using T = decltype(zero);
       const auto read = variant<T>(avloc_cuda_proposals_f32, avloc_cuda_proposals_f64);
