@@ -22,13 +22,20 @@ def sources(*patterns: str) -> list[str]:
     return sorted(path.as_posix() for pattern in patterns for path in Path("csrc").glob(pattern))
 
 
+def has_cuda_compiler() -> bool:
+    """Tell whether torch's search for a CUDA toolkit found one with a compiler, on a system it is used on."""
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    return os.name != "nt" and CUDA_HOME is not None and Path(CUDA_HOME, "bin", "nvcc").is_file()
+
+
 def compiled() -> dict:
     """Return the arguments of ``setup`` that build the libraries, or none when the environment skips them."""
     if os.environ.get("AVLOC_BUILD_EXTENSION", "1") == "0":
         return {}
     # Imported here: a build without the extension needs no torch.
     import torch
-    from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
+    from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
 
     common = {
         "depends": sources("**/*.h"),
@@ -46,7 +53,9 @@ def compiled() -> dict:
             **common,
         )
     ]
-    if torch.version.cuda and CUDA_HOME and os.environ.get("AVLOC_BUILD_CUDA", "1") != "0":
+    if torch.version.cuda and has_cuda_compiler() and os.environ.get("AVLOC_BUILD_CUDA", "1") != "0":
+        if torch.cuda.device_count() == 0:  # torch cannot tell for which devices to build
+            os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;9.0+PTX")
         extensions.append(
             CUDAExtension(
                 name="avloc.ops._kernels_cuda",

@@ -47,7 +47,10 @@ def find_library(folder: Path, device: str = "cpu") -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-ADVICE = "reinstall avloc, or install it with AVLOC_BUILD_EXTENSION=0 to run without compiled kernels"
+ADVICE = (
+    "reinstall avloc, or install it with AVLOC_BUILD_EXTENSION=0 to run without compiled kernels, or with "
+    "AVLOC_BUILD_CUDA=0 without those for CUDA"
+)
 
 
 def load_library(path: Path) -> None:
@@ -110,8 +113,8 @@ def load_cuda(folder: Path) -> bool:
     path = find_library(folder, "cuda")
     if path is not None:
         load_library(path)
-    elif torch.cuda.is_available():
-        logger.info("CUDA kernels were not built; the reference operations run on CUDA devices")
+    else:
+        logger.info("CUDA kernels were not built; the reference operations run on a CUDA device")
     return path is not None
 
 

@@ -38,7 +38,8 @@ def score_segments(frame_scores: Tensor, segments: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If a shape, a dtype or a value is not as described.
+        If a shape, a dtype or a value is not as described. On CUDA the host does not wait to see values:
+        what a wrong one belongs to is NaN, and a wrong segment gives no gradient.
 
     Examples
     --------
@@ -81,7 +82,8 @@ def segment_iou(a: Tensor, b: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If a shape, a dtype or a value is not as described.
+        If a shape, a dtype or a value is not as described. On CUDA the host does not wait to see values:
+        the row or column of a wrong segment is NaN.
 
     Examples
     --------

@@ -17,11 +17,18 @@ int launch(void* stream, int64_t blocks, int threads, void (*kernel)(Parameters.
   if (blocks == 0) {
     return cudaSuccess;
   }
+  if (blocks > INT32_MAX) {
+    return cudaErrorInvalidConfiguration;
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(blocks));
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.stream = static_cast<cudaStream_t>(stream);
-  return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+  if (error != cudaSuccess) {
+    cudaGetLastError(); // the runtime would tell it to whoever asks next, too
+  }
+  return error;
 }
 
 // Blocks of kThreads for n items; the kernels step over what a grid of them does not reach.

@@ -22,9 +22,9 @@ __global__ void read_proposals(
 }
 
 __global__ void find_recordings(
-    const int64_t* splits, int64_t n_recordings, const int64_t* rows, int64_t n, int64_t* recording) {
+    const int64_t* splits, int64_t n_recordings, const int64_t* rows, int64_t n, int32_t* recording) {
   for (int64_t place = first_item(); place < n; place += items_at_once()) {
-    recording[place] = recording_of(splits, n_recordings, rows[place]);
+    recording[place] = static_cast<int32_t>(recording_of(splits, n_recordings, rows[place]));
   }
 }
 
@@ -94,7 +94,7 @@ extern "C" int avloc_cuda_proposals_f64(
 }
 
 extern "C" int avloc_cuda_recordings(
-    const int64_t* splits, int64_t n_recordings, const int64_t* rows, int64_t n, int64_t* recording,
+    const int64_t* splits, int64_t n_recordings, const int64_t* rows, int64_t n, int32_t* recording,
     void* stream) {
   using namespace avloc;
   return launch(stream, blocks_for(n), kThreads, find_recordings, splits, n_recordings, rows, n, recording);

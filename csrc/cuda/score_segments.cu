@@ -63,11 +63,17 @@ __global__ void batch_rows(const T* segments, int64_t n, int64_t n_rows, int64_t
   }
 }
 
-// parts: of each segment, in the order of their rows.
+// The gradient of a segment, and the frames that any of it lies in.
+struct SegmentGradient {
+  Span hull;
+  GradientPart parts[kGradientParts];
+};
+
+// gradients: of each segment, in the order of their rows.
 template <class T>
 __global__ void split_gradient(
     const T* grad_scores, const T* frame_scores, const double* prefix, int64_t n_rows, int64_t n_frames,
-    const T* segments, const int64_t* sorted, const int64_t* order, int64_t n, GradientPart* parts) {
+    const T* segments, const int64_t* sorted, const int64_t* order, int64_t n, SegmentGradient* gradients) {
   for (int64_t place = first_item(); place < n; place += items_at_once()) {
     const int64_t row = sorted[place];
     if (row < n_rows) {
@@ -75,7 +81,15 @@ __global__ void split_gradient(
       const T* grad = grad_scores + 3 * order[place];
       const double weights[3] = {grad[0], grad[1], grad[2]};
       const Frames<T> frames{frame_scores + row * n_frames, prefix + row * (n_frames + 1), n_frames};
-      segment_gradient(weights, frames, segment[1], segment[2], parts + kGradientParts * place);
+      SegmentGradient& own = gradients[place];
+      segment_gradient(weights, frames, segment[1], segment[2], own.parts);
+      own.hull = own.parts[0].span;
+      for (const GradientPart& part : own.parts) {
+        if (length(part.span) > 0.0) {
+          own.hull.start = smaller(own.hull.start, part.span.start);
+          own.hull.end = larger(own.hull.end, part.span.end);
+        }
+      }
     }
   }
 }
@@ -97,14 +111,19 @@ __device__ int64_t place_of(const int64_t* sorted, int64_t n, int64_t row) {
 // A thread a frame: it adds up what the segments of its row give it, in their order.
 template <class T>
 __global__ void gather_gradient(
-    const GradientPart* parts, const int64_t* sorted, int64_t n, int64_t n_rows, int64_t n_frames,
+    const SegmentGradient* gradients, const int64_t* sorted, int64_t n, int64_t n_rows, int64_t n_frames,
     T* grad_frame_scores) {
   for (int64_t item = first_item(); item < n_rows * n_frames; item += items_at_once()) {
     const int64_t row = item / n_frames, frame = item % n_frames;
-    const int64_t end = kGradientParts * place_of(sorted, n, row + 1);
+    const int64_t end = place_of(sorted, n, row + 1);
     double sum = 0.0;
-    for (int64_t part = kGradientParts * place_of(sorted, n, row); part < end; ++part) {
-      sum += parts[part].weight * coverage(parts[part].span, frame);
+    for (int64_t place = place_of(sorted, n, row); place < end; ++place) {
+      const SegmentGradient& own = gradients[place];
+      if (own.hull.start < static_cast<double>(frame + 1) && own.hull.end > static_cast<double>(frame)) {
+        for (const GradientPart& part : own.parts) {
+          sum += part.weight * coverage(part.span, frame);
+        }
+      }
     }
     grad_frame_scores[item] = static_cast<T>(sum);
   }
@@ -129,15 +148,15 @@ int queue_backward(
     const T* grad_scores, const T* frame_scores, const double* prefix, int64_t n_rows, int64_t n_frames,
     const T* segments, const int64_t* sorted, const int64_t* order, int64_t n, double* scratch,
     T* grad_frame_scores, void* stream) {
-  static_assert(sizeof(GradientPart) == 3 * sizeof(double), "scratch is (n, 7, 3)");
-  auto* parts = reinterpret_cast<GradientPart*>(scratch);
+  static_assert(sizeof(SegmentGradient) == 23 * sizeof(double), "scratch is (n, 23)");
+  auto* gradients = reinterpret_cast<SegmentGradient*>(scratch);
   const int error = launch(
       stream, blocks_for(n), kThreads, split_gradient<T>, grad_scores, frame_scores, prefix, n_rows, n_frames,
-      segments, sorted, order, n, parts);
+      segments, sorted, order, n, gradients);
   return error != 0 ? error
                     : launch(
-                          stream, blocks_for(n_rows * n_frames), kThreads, gather_gradient<T>, parts, sorted,
-                          n, n_rows, n_frames, grad_frame_scores);
+                          stream, blocks_for(n_rows * n_frames), kThreads, gather_gradient<T>, gradients,
+                          sorted, n, n_rows, n_frames, grad_frame_scores);
 }
 
 } // namespace

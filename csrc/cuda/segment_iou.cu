@@ -16,8 +16,11 @@ __device__ bool read_segment(const T* from, double* segment) {
 template <class T>
 __global__ void compare(const T* a, const T* b, int64_t n, int64_t m, T* iou) {
   for (int64_t pair = first_item(); pair < n * m; pair += items_at_once()) {
+    // Division of 64 bits takes longer than all the rest.
+    const int64_t row =
+        n * m <= INT32_MAX ? static_cast<uint32_t>(pair) / static_cast<uint32_t>(m) : pair / m;
     double one[2], other[2];
-    const bool are_right = read_segment(a + 2 * (pair / m), one) & read_segment(b + 2 * (pair % m), other);
+    const bool are_right = read_segment(a + 2 * row, one) & read_segment(b + 2 * (pair - row * m), other);
     iou[pair] = are_right ? static_cast<T>(segment_iou(one, other)) : static_cast<T>(nan(""));
   }
 }

@@ -25,7 +25,7 @@ int avloc_cuda_proposals_f64(
 
 // splits: (n_recordings + 1,), rising from 0 to n. recording[i]: the one that owns row rows[i].
 int avloc_cuda_recordings(
-    const int64_t* splits, int64_t n_recordings, const int64_t* rows, int64_t n, int64_t* recording,
+    const int64_t* splits, int64_t n_recordings, const int64_t* rows, int64_t n, int32_t* recording,
     void* stream);
 
 // picked[i] = values[places[i]].
@@ -87,7 +87,7 @@ int avloc_cuda_batch_rows_f32(const float* segments, int64_t n, int64_t n_rows, 
 int avloc_cuda_batch_rows_f64(const double* segments, int64_t n, int64_t n_rows, int64_t* rows, void* stream);
 
 // sorted: (n,) batch rows in rising order; order: the segments that they are of. grad_scores: (n, 3);
-// grad_frame_scores: (n_rows, n_frames), overwritten. parts: (n, 7, 3) is scratch. Wrong segments give
+// grad_frame_scores: (n_rows, n_frames), overwritten. parts: (n, 23) is scratch. Wrong segments give
 // nothing.
 int avloc_cuda_score_segments_backward_f32(
     const float* grad_scores, const float* frame_scores, const double* prefix, int64_t n_rows,

@@ -40,7 +40,7 @@ AVLOC_HOST_DEVICE inline double magnitude(double value) {
 }
 
 AVLOC_HOST_DEVICE inline double sign(double value) {
-  return static_cast<double>((value > 0.0) - (value < 0.0));
+  return value != value ? value : static_cast<double>((value > 0.0) - (value < 0.0));
 }
 
 // scores: mean inside, contrast to the surround, sharpness of the boundaries; times in frames.

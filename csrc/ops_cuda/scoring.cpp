@@ -59,7 +59,7 @@ Tensor score_segments_backward(Tensor grad, Tensor frame_scores, Tensor segments
     const auto name_rows = variant<T>(avloc_cuda_batch_rows_f32, avloc_cuda_batch_rows_f64);
     check_launch(name_rows(from, n, n_rows, mutable_indices(rows), on_device.stream()));
     const auto [sorted, order] = stable_sort(rows, false);
-    const Tensor parts = empty_on(frames, {n, 7, 3}, ScalarType::Double);
+    const Tensor parts = empty_on(frames, {n, 23}, ScalarType::Double);
     const auto backward =
         variant<T>(avloc_cuda_score_segments_backward_f32, avloc_cuda_score_segments_backward_f64);
     check_launch(backward(

@@ -29,13 +29,13 @@ struct Proposals {
         on_device(segments),
         times(empty_on(segments, {n, 2}, ScalarType::Double)),
         values(empty_on(segments, {n}, ScalarType::Double)),
+        splits_here(empty({n_recordings + 1}, ScalarType::Long)),
         splits_there(empty_on(segments, {n_recordings + 1}, ScalarType::Long)),
-        status(zeros_on(segments, {n_recordings + 2}, ScalarType::Long)) {
+        status(zeros_on(segments, {n_recordings + 3}, ScalarType::Long)) {
     const Tensor own = real_on_device(segments, "segments", segments);
     const Tensor own_scores = real_on_device(scores, "scores", segments);
-    Tensor here = empty({n_recordings + 1}, ScalarType::Long);
-    std::copy(rows.begin(), rows.end(), mutable_indices(here));
-    torch::stable::copy_(splits_there, here, true); // staged at once: the host does not wait
+    std::copy(rows.begin(), rows.end(), mutable_indices(splits_here));
+    torch::stable::copy_(splits_there, splits_here, true); // its source lives until the host has waited
     for_dtype_of(segments, [&](auto zero) {
       using T = decltype(zero);
       const auto read = variant<T>(avloc_cuda_proposals_f32, avloc_cuda_proposals_f64);
@@ -58,6 +58,9 @@ struct Proposals {
   int64_t* is_wrong() const {
     return mutable_indices(status) + n_recordings + 1;
   }
+  int64_t* is_wrong_kept() const {
+    return is_wrong() + 1;
+  }
   int64_t largest() const {
     int64_t most = 0;
     for (int64_t recording = 0; recording < n_recordings; ++recording) {
@@ -68,12 +71,13 @@ struct Proposals {
 
   // Wait for the device; returns the last offset. Wrong values are an error, which names the first.
   int64_t wait() {
-    const Tensor end = on_cpu(torch::stable::narrow(status, 0, n_recordings, 2));
+    const Tensor end = on_cpu(torch::stable::narrow(status, 0, n_recordings, 3));
     if (indices(end)[1] != 0) {
       const Tensor times_here = on_cpu(times), values_here = on_cpu(values);
       check_segments(doubles(times_here), n);
       is_soft ? check_scores(doubles(values_here), n) : check_no_nan(doubles(values_here), n);
     }
+    is_kept_wrong = indices(end)[2] != 0;
     return indices(end)[0];
   }
 
@@ -84,8 +88,10 @@ struct Proposals {
   const OnDevice on_device;
   const Tensor times;  // (n, 2)
   const Tensor values; // (n,)
+  const Tensor splits_here;
   Tensor splits_there;
-  Tensor status; // (n_recordings + 2,): offsets, is_wrong
+  Tensor status; // (n_recordings + 3,): offsets, is_wrong, is_wrong_kept
+  bool is_kept_wrong = false;
 };
 
 // Rows by recording, in score order inside.
@@ -94,14 +100,15 @@ Tensor ranked(const Proposals& proposals) {
   if (proposals.n_recordings == 1) {
     return by_score;
   }
-  const Tensor recording = empty_on(by_score, {proposals.n}, ScalarType::Long);
+  const Tensor recording = empty_on(by_score, {proposals.n}, ScalarType::Int); // half the bits to sort by
   check_launch(avloc_cuda_recordings(
-      proposals.splits(), proposals.n_recordings, indices(by_score), proposals.n, mutable_indices(recording),
-      proposals.stream()));
+      proposals.splits(), proposals.n_recordings, indices(by_score), proposals.n,
+      static_cast<int32_t*>(recording.mutable_data_ptr()), proposals.stream()));
   const Tensor places = stable_sort(recording, false).second;
+  const Tensor order = empty_on(by_score, {proposals.n}, ScalarType::Long);
   check_launch(avloc_cuda_pick(
-      indices(by_score), indices(places), proposals.n, mutable_indices(recording), proposals.stream()));
-  return recording;
+      indices(by_score), indices(places), proposals.n, mutable_indices(order), proposals.stream()));
+  return order;
 }
 
 // Close the gaps between recordings; decayed may be undefined.
@@ -179,17 +186,16 @@ Tensor vote_segments(
   const int64_t n_kept = kept.size(0);
   Tensor voted = empty_on(segments, {n_kept, 2}, segments.scalar_type());
   const Tensor own = torch::stable::contiguous(kept);
-  const Tensor is_wrong = zeros_on(segments, {1}, ScalarType::Long);
   for_dtype_of(segments, [&](auto zero) {
     using T = decltype(zero);
     const auto vote = variant<T>(avloc_cuda_vote_segments_f32, avloc_cuda_vote_segments_f64);
     check_launch(vote(
         indices(own), n_kept, doubles(proposals.times), doubles(proposals.values), proposals.n,
         proposals.splits(), proposals.n_recordings, iou_threshold, static_cast<T*>(voted.mutable_data_ptr()),
-        mutable_indices(is_wrong), proposals.stream()));
+        proposals.is_wrong_kept(), proposals.stream()));
   });
   proposals.wait();
-  if (indices(on_cpu(is_wrong))[0] != 0) {
+  if (proposals.is_kept_wrong) {
     check_kept(indices(on_cpu(own)), n_kept, proposals.n);
   }
   return voted;

@@ -42,5 +42,5 @@ def test_all_implementations_are_compared_and_measured(quick, tmp_path, monkeypa
 def test_a_kernel_that_keeps_others_stops_the_benchmark(quick, monkeypatch):
     monkeypatch.setattr(ops_cases, "suppress", lambda *given: torch.arange(7))
     monkeypatch.setattr(sys, "argv", ["bench_ops", "--largest", "100"])
-    with pytest.raises(SystemExit, match="hard 0.5, 100: .* kept segments differ"):
+    with pytest.raises(SystemExit, match="hard 0.5, 100: the kept segments differ"):
         bench_ops.main()
