@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,7 @@ def measure_device(case: Case, found: object) -> dict:
     return row
 
 
+@cache
 def copy_gigabytes_per_s() -> float:
     """Bandwidth that copying a gigabyte on the device reaches, read and written."""
     source = torch.zeros(2**28, device="cuda")

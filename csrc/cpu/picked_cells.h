@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "segments.h"
+#include "soft_rule.h"
 
 // One more copy of a function for processors with wider vectors; both round alike.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
@@ -33,12 +34,6 @@ struct PickBlock {
   double turn[kPicksPerBlock];  // how many were picked before
   int32_t size, older;          // older: block of earlier picks; -1: none
 };
-
-// Nearest multiple of 2^-36, of a value in [0, 2^15].
-inline double rounded_loss(double loss) {
-  const double shift = 98304.0; // 1.5 * 2^16: one unit in its last place is 2^-36
-  return (loss + shift) - shift;
-}
 
 // Sum of the squares of the IoU with the picks of a block from a turn on, where it exceeds their least.
 AVLOC_WIDER_TOO inline double squares_of_block(

@@ -12,36 +12,22 @@
 #include "overlap_index.h"
 #include "picked_cells.h"
 #include "prefetch.h"
+#include "soft_rule.h"
 
 namespace avloc {
 namespace {
 
-// A score is its first value times exp(-loss / spread); what one pick adds to the loss is the square of the
-// IoU (Gaussian, adaptive) or -log(1 - IoU) (linear), rounded.
-struct Rule {
-  int32_t decay;
-  double sigma;
-  double iou_threshold;
-  double iou_at_0s;
-  double iou_at_1s;
-  double min_score;
-  int64_t max_segments;
-
-  // Largest IoU with a pick of this length that takes nothing.
-  double least(double length_s) const {
-    switch (decay) {
-      case AVLOC_DECAY_LINEAR:
-        return std::nextafter(iou_threshold, -1.0); // the threshold itself counts
-      case AVLOC_DECAY_ADAPTIVE:
-        return iou_at_0s + (iou_at_1s - iou_at_0s) * length_s;
-      default:
-        return -1.0;
-    }
+// Largest IoU with a pick of this length that takes nothing.
+double least_iou(const SoftRule& rule, double length_s) {
+  switch (rule.decay) {
+    case AVLOC_DECAY_LINEAR:
+      return std::nextafter(rule.iou_threshold, -1.0); // the threshold itself counts
+    case AVLOC_DECAY_ADAPTIVE:
+      return rule.adaptive_threshold(length_s);
+    default:
+      return -1.0;
   }
-  double spread() const {
-    return decay == AVLOC_DECAY_LINEAR ? 1.0 : sigma;
-  }
-};
+}
 
 constexpr double kNormal = 1e-300;    // scores above it differ by far less than a hundredth
 constexpr double kLogsToZero = 750.0; // natural logarithms from 1.0 to what a double rounds to zero
@@ -67,7 +53,8 @@ struct Candidate {
 
 class Suppression {
  public:
-  Suppression(const Rule& rule, int64_t capacity) : rule_(rule), candidates_(capacity), queue_(capacity) {}
+  Suppression(const SoftRule& rule, int64_t capacity)
+      : rule_(rule), candidates_(capacity), queue_(capacity) {}
 
   // Write local indices and decayed scores of one recording in the order of the picks; returns how many.
   int64_t run(const double* segments, const double* scores, int64_t n, int64_t* kept, double* decayed) {
@@ -83,7 +70,7 @@ class Suppression {
       }
       Candidate& candidate = candidates_[best->index];
       if (candidate.turn == picked_.n_picks()) {
-        picked_.add(candidate.segment, rule_.least(candidate.segment[1] - candidate.segment[0]));
+        picked_.add(candidate.segment, least_iou(rule_, candidate.segment[1] - candidate.segment[0]));
         kept[n_kept] = best->index;
         decayed[n_kept++] = best->score;
         queue_.remove_best();
@@ -133,7 +120,7 @@ class Suppression {
     return score * std::exp(-candidate.loss / spread);
   }
 
-  const Rule& rule_;
+  const SoftRule& rule_;
   std::vector<Candidate> candidates_;
   PickedCells picked_;
   FallingQueue queue_;
@@ -146,7 +133,7 @@ extern "C" void avloc_soft_segment_nms(
     const double* segments, const double* scores, const int64_t* splits, int64_t first, int64_t last,
     int32_t decay, double sigma, double iou_threshold, double iou_at_0s, double iou_at_1s, double min_score,
     int64_t max_segments, int64_t* kept, double* decayed, int64_t* counts) {
-  const avloc::Rule rule{decay, sigma, iou_threshold, iou_at_0s, iou_at_1s, min_score, max_segments};
+  const avloc::SoftRule rule{decay, sigma, iou_threshold, iou_at_0s, iou_at_1s, min_score, max_segments};
   avloc::Suppression suppression(rule, avloc::largest_recording(splits, first, last));
   for (int64_t recording = first; recording < last; ++recording) {
     const int64_t offset = splits[recording], n = splits[recording + 1] - offset;

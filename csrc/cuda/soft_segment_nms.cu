@@ -1,41 +1,24 @@
 // Soft suppression of many recordings at once: scores decay with the overlap of every better segment that was
 // picked before.
 //
-// One block a recording, since each pick depends on the one before. Every thread holds each kThreads-th
-// segment, in columns of memory so that a warp reads neighbours; what is picked, or falls below the least
-// score, leaves its column at once.
+// One block a recording, since each pick depends on the one before. Every thread holds each n-th segment, n
+// being the threads of the block, in columns of memory so that a warp reads neighbours; what is picked, or
+// falls below the least score, leaves its column at once.
 #include "avloc_cuda.h"
-#include "avloc_kernels.h"
 #include "launch.h"
 #include "segments.h"
+#include "soft_rule.h"
 
 namespace avloc {
 namespace {
 
-struct Rule {
-  int32_t decay;
-  double sigma;
-  double iou_threshold;
-  double iou_at_0s;
-  double iou_at_1s;
-  double min_score;
-  int64_t max_segments;
-};
-
-// Nearest multiple of 2^-36: sums of them are exact in any order.
-__device__ double rounded_loss(double loss) {
-  const double unit = 1.0 / (int64_t{1} << 36);
-  return rint(loss / unit) * unit;
-}
-
-// What a pick adds to the loss of a segment that overlaps it. A score is its first value times exp(-loss /
-// spread).
-__device__ double loss_of(const Rule& rule, const double* pick, double iou) {
+// What a pick adds to the loss of a segment that overlaps it.
+__device__ double loss_of(const SoftRule& rule, const double* pick, double iou) {
   if (rule.decay == AVLOC_DECAY_LINEAR) {
     return iou >= rule.iou_threshold ? rounded_loss(-log1p(-iou)) : 0.0;
   }
   if (rule.decay == AVLOC_DECAY_ADAPTIVE) {
-    const double least = rule.iou_at_0s + (rule.iou_at_1s - rule.iou_at_0s) * (pick[1] - pick[0]);
+    const double least = rule.adaptive_threshold(pick[1] - pick[0]);
     return iou > least ? rounded_loss(iou * iou) : 0.0;
   }
   return rounded_loss(iou * iou);
@@ -78,12 +61,12 @@ __device__ Best best_of_warp(Best own) {
 
 template <int n_threads>
 __global__ void __launch_bounds__(n_threads) suppress(
-    const double* times, const double* values, const int64_t* splits, Rule rule, int64_t n, double* scratch,
-    int64_t* rows, int64_t* kept, double* decayed, int64_t* counts) {
+    const double* times, const double* values, const int64_t* splits, SoftRule rule, int64_t n,
+    double* scratch, int64_t* rows, int64_t* kept, double* decayed, int64_t* counts) {
   __shared__ Best best_of[kWarp];
   const int64_t offset = splits[blockIdx.x], size = splits[blockIdx.x + 1] - offset;
   const int thread = threadIdx.x, warp = thread / kWarp, lane = thread % kWarp;
-  const double spread = rule.decay == AVLOC_DECAY_LINEAR ? 1.0 : rule.sigma;
+  const double spread = rule.spread();
   const Left left{
       scratch + 2 * offset, scratch + 2 * n + offset, scratch + 3 * n + offset, scratch + 4 * n + offset,
       rows + offset};
@@ -157,7 +140,7 @@ extern "C" int avloc_cuda_soft_segment_nms(
     int64_t max_segments, double* scratch, int64_t* rows, int64_t* kept, double* decayed, int64_t* counts,
     void* stream) {
   using namespace avloc;
-  const Rule rule{decay, sigma, iou_threshold, iou_at_0s, iou_at_1s, min_score, max_segments};
+  const SoftRule rule{decay, sigma, iou_threshold, iou_at_0s, iou_at_1s, min_score, max_segments};
   // A pick costs a block two barriers, which fewer threads pass sooner, and a step over what each of them
   // holds.
   const bool is_wide = n > n_recordings * 4096;

@@ -60,6 +60,8 @@ def emulated(tmp_path_factory):
 def run(request):
     """Call an operation with tensors on the device, and bring back what it returns."""
     if request.param == "cuda" and _extension.kernels("cuda") != "cuda":
+        if os.environ.get("AVLOC_REQUIRE_CUDA") == "1":
+            pytest.fail("AVLOC_REQUIRE_CUDA=1, but avloc was built without its CUDA kernels")
         pytest.skip("avloc was built without its CUDA kernels")
     operations = torch.ops.avloc if request.param == "cuda" else request.getfixturevalue("emulated")
     device = "cuda" if request.param == "cuda" else "cpu"
